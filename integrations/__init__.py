@@ -1,0 +1,1 @@
+"""Bridges to other programs, installed as ``kgdyn.integrations``; kgdyn never imports them."""

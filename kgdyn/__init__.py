@@ -1,0 +1,87 @@
+"""kgdyn learns what atoms do: states and their kinetics from molecular dynamics.
+
+Data flows one way, a room each:
+
+    trajectories -> frames -> graphs -> state probabilities -> Koopman model -> figures
+
+=================  ================================================================
+``frames``         the vocabulary: Frame, TargetGroups; names, shapes, units
+``trajectories``   the outside world -> frames; the frame store; lagged pairs; splits
+``graphs``         frame -> M-nearest-neighbour graph under PBC, packed for batches
+``layers``         Keras layers of the network
+``models``         GDyNet; loading a model
+``scores``         VAMP-2: function, loss, metric
+``training``       tf.data pipelines, training in one call, state assignment
+``koopman``        Koopman matrix, timescales, CK test, errors; the simplex map
+``plots``          one function a figure
+``toys``           systems with exact answers
+``cli``            the ``kgdyn`` command
+``integrations``   bridges to running programs (LAMMPS)
+=================  ================================================================
+
+Names below are imported when first used: ``import kgdyn`` loads no TensorFlow, MDAnalysis,
+deeptime, lammps or matplotlib.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Frame": "frames",
+    "TargetGroups": "frames",
+    "Trajectory": "trajectories",
+    "from_universe": "trajectories",
+    "lagged_pairs": "trajectories",
+    "open_trajectories": "trajectories",
+    "open_trajectory": "trajectories",
+    "split_by_time": "trajectories",
+    "split_by_trajectory": "trajectories",
+    "trajectory_from_arrays": "trajectories",
+    "GDyNet": "models",
+    "load_model": "models",
+    "VAMP2Loss": "scores",
+    "VAMP2Score": "scores",
+    "vamp2_score": "scores",
+    "assign_states": "training",
+    "frames_dataset": "training",
+    "pairs_dataset": "training",
+    "train_gdynet": "training",
+    "Resampling": "koopman",
+    "ck_test": "koopman",
+    "estimate_koopman_model": "koopman",
+    "implied_timescales": "koopman",
+}
+
+__all__ = ["__version__", *_HOME]
+
+if TYPE_CHECKING:
+    from kgdyn.frames import Frame, TargetGroups
+    from kgdyn.koopman import Resampling, ck_test, estimate_koopman_model, implied_timescales
+    from kgdyn.models import GDyNet, load_model
+    from kgdyn.scores import VAMP2Loss, VAMP2Score, vamp2_score
+    from kgdyn.training import assign_states, frames_dataset, pairs_dataset, train_gdynet
+    from kgdyn.trajectories import (
+        Trajectory,
+        from_universe,
+        lagged_pairs,
+        open_trajectories,
+        open_trajectory,
+        split_by_time,
+        split_by_trajectory,
+        trajectory_from_arrays,
+    )
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'kgdyn' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"kgdyn.{home}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])

@@ -1,0 +1,1 @@
+"""The ``kgdyn`` command; thin: parses, calls, prints."""

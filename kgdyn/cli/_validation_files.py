@@ -1,0 +1,151 @@
+"""Tables and figures of a validation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from kgdyn.cli._files import save_figure, write_csv, write_json
+from kgdyn.koopman import Interval
+from kgdyn.plots import plot_ck_test, plot_implied_timescales, plot_populations
+
+if TYPE_CHECKING:
+    from kgdyn.cli.validate import Validation
+
+__all__ = ["print_table", "write_validation"]
+
+
+def write_validation(result: Validation, folder: Path) -> None:
+    """``koopman.json``, ``timescales.csv``, ``ck_test.csv`` and a figure of each."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "koopman.json", _summary(result))
+    times, ck = result.timescales, result.ck
+    n_processes = times.timescales.shape[1]
+    columns = [f"{kind}_{i + 1}" for i in range(n_processes) for kind in ("t", "lower", "upper")]
+    bounds = [times.timescales, times.interval.lower, times.interval.upper]
+    write_csv(
+        folder / "timescales.csv",
+        ["lagtime_frames", "lagtime_ps", *(f"{name}_ps" for name in columns)],
+        [
+            [
+                int(lag),
+                f"{ps:g}",
+                *(f"{bound[row, i]:.6g}" for i in range(n_processes) for bound in bounds),
+            ]
+            for row, (lag, ps) in enumerate(zip(times.lagtimes, times.lagtimes_ps, strict=True))
+        ],
+    )
+    rows = [
+        [
+            int(n),
+            f"{int(n) * ck.lagtime * ck.frame_interval:g}",
+            i + 1,
+            j + 1,
+            f"{ck.predictions[k, i, j]:.8g}",
+            f"{ck.estimates[k, i, j]:.8g}",
+            f"{ck.estimate_interval.lower[k, i, j]:.8g}",
+            f"{ck.estimate_interval.upper[k, i, j]:.8g}",
+            bool(ck.inside[k, i, j]),
+        ]
+        for k, n in enumerate(ck.steps)
+        for i in range(ck.predictions.shape[1])
+        for j in range(ck.predictions.shape[2])
+    ]
+    header = ["n", "time_ps", "from", "to", "predicted", "estimated", "lower", "upper", "inside"]
+    write_csv(folder / "ck_test.csv", header, rows)
+    save_figure(
+        folder / "timescales.png",
+        plot_implied_timescales(times, reference=result.true_timescales),
+    )
+    save_figure(folder / "ck_test.png", plot_ck_test(ck))
+    save_figure(folder / "populations.png", plot_populations(result.model))
+
+
+def print_table(result: Validation, console: Console) -> None:
+    """The learned model, beside the true one where it is known."""
+    model, ck = result.model, result.ck
+    known = result.true_model is not None
+    table = Table(title="Koopman model of the test frames", title_justify="left")
+    table.add_column("")
+    table.add_column("learned", justify="right")
+    table.add_column("95% interval", justify="right")
+    if known:
+        table.add_column("true sites", justify="right")
+
+    def add(name: str, value: float, low: float, high: float, true: float, form: str) -> None:
+        cells = [name, format(value, form), f"{low:{form}} to {high:{form}}"]
+        table.add_row(*cells, *([format(true, form)] if known else []))
+
+    lag = model.lagtime * model.frame_interval
+    times = model.timescales_ps()
+    true_times = result.true_model.timescales() * model.frame_interval if known else times
+    for i, value in enumerate(times):
+        low, high = model.timescales_interval.lower[i], model.timescales_interval.upper[i]
+        true = true_times[i] if i < len(true_times) else np.nan
+        add(f"timescale {i + 1} at lag {lag:g} ps (ps)", value, low, high, true, ".2f")
+    shares = result.true_model.stationary_distribution if known else model.populations
+    for i, value in enumerate(model.populations):
+        low, high = model.populations_interval.lower[i], model.populations_interval.upper[i]
+        add(f"population of state {i + 1}", value, low, high, shares[i], ".4f")
+    interval: Interval = model.koopman_matrix_interval
+    matrix = result.true_model.transition_matrix if known else model.koopman_matrix
+    for i in range(model.n_states):
+        for j in range(model.n_states):
+            value, low, high = (
+                source[i, j] for source in (model.koopman_matrix, interval.lower, interval.upper)
+            )
+            add(f"K {i + 1} -> {j + 1}", value, low, high, matrix[i, j], ".4f")
+    console.print(table)
+    console.print(
+        f"VAMP-2 {model.vamp2_score:.4f} of at most {model.n_states} (the constant counted)"
+    )
+    console.print(
+        f"CK test at {lag:g} ps, n = 1..{len(ck.steps)}: {int(ck.inside.sum())} of "
+        f"{ck.inside.size} predictions inside the 95% intervals of the estimates; "
+        f"largest difference {ck.largest_difference:.4f}"
+    )
+    if result.assigned is not None:
+        for state, row in enumerate(result.assigned):
+            console.print(
+                f"frames of true state {state + 1} assigned rightly: {100 * row[state]:.3f}%"
+            )
+
+
+def _summary(result: Validation) -> dict[str, Any]:
+    model, ck = result.model, result.ck
+    values: dict[str, Any] = {
+        "n_states": model.n_states,
+        "n_pairs": model.n_pairs,
+        "lagtime_frames": model.lagtime,
+        "frame_interval_ps": model.frame_interval,
+        "lagtime_ps": model.lagtime * model.frame_interval,
+        "vamp2_score": model.vamp2_score,
+        "koopman_matrix": model.koopman_matrix,
+        "koopman_matrix_interval": _bounds(model.koopman_matrix_interval),
+        "stationary_distribution": model.stationary_distribution,
+        "stationary_distribution_interval": _bounds(model.stationary_distribution_interval),
+        "populations": model.populations,
+        "populations_interval": _bounds(model.populations_interval),
+        "timescales_ps": model.timescales_ps(),
+        "timescales_interval_ps": _bounds(model.timescales_interval),
+        "intervals": model.resampling.describe(),
+        "ck_inside": int(ck.inside.sum()),
+        "ck_elements": ck.inside.size,
+        "ck_largest_difference": ck.largest_difference,
+    }
+    if result.true_model is not None:
+        values["true"] = {
+            "transition_matrix": result.true_model.transition_matrix,
+            "stationary_distribution": result.true_model.stationary_distribution,
+            "timescales_ps": result.true_model.timescales() * model.frame_interval,
+            "assigned": result.assigned,
+        }
+    return values
+
+
+def _bounds(interval: Interval) -> list[Any]:
+    return [interval.lower, interval.upper]

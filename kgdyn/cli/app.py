@@ -1,0 +1,39 @@
+"""The commands of ``kgdyn``."""
+
+from __future__ import annotations
+
+import typer
+
+from kgdyn.cli.assign import assign
+from kgdyn.cli.demo import demo
+from kgdyn.cli.train import train
+from kgdyn.cli.validate import validate
+
+app = typer.Typer(
+    name="kgdyn",
+    help="Learn what atoms do: states and their kinetics from molecular dynamics.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _version(show: bool) -> None:
+    if show:
+        import kgdyn
+
+        typer.echo(f"kgdyn {kgdyn.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    """Learn what atoms do: states and their kinetics from molecular dynamics."""
+
+
+for _command in (demo, train, assign, validate):
+    app.command()(_command)

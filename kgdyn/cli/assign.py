@@ -1,0 +1,72 @@
+"""``kgdyn assign``: the states of every target in every frame."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from kgdyn.cli import _options as options
+from kgdyn.cli._console import progress_bar, say, set_quiet, user_errors
+
+__all__ = ["assign", "assign_with_progress"]
+
+
+@user_errors
+def assign(
+    trajectories: options.Trajectories,
+    model: Annotated[Path, typer.Option(help="A model.keras that kgdyn trained.")],
+    output: Annotated[Path, typer.Option(help="A .npy or .h5 file.")],
+    targets: options.Targets = None,
+    groupby: options.GroupBy = "atoms",
+    topology: options.Topology = None,
+    elements: options.Elements = None,
+    frame_interval: options.FrameInterval = None,
+    timestep: options.Timestep = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Write state probabilities, shape (n_frames, n_targets, n_states).
+
+    Several trajectories of the same targets follow each other in the file.
+    """
+    from kgdyn.cli._files import write_array
+    from kgdyn.models import load_model
+
+    set_quiet(quiet)
+    if output.suffix not in (".npy", ".h5", ".hdf5"):
+        raise ValueError(f"output must end in .npy, .h5 or .hdf5, received {output}")
+    network = load_model(model)
+    found = options.read_trajectories(
+        trajectories,
+        targets=targets,
+        groupby=groupby,
+        topology=topology,
+        elements=elements,
+        frame_interval=frame_interval,
+        timestep=timestep,
+    )
+    counts = sorted({trajectory.n_targets for trajectory in found})
+    if len(counts) > 1:
+        raise ValueError(
+            "trajectories must have the same number of targets to share an output, "
+            f"received {counts}; assign them one by one"
+        )
+    values = np.concatenate([assign_with_progress(network, part) for part in found])
+    attributes = {
+        "frame_interval_ps": found[0].frame_interval,
+        "targets": found[0].targets.description,
+        "model": str(model),
+    }
+    write_array(output, values, attributes)
+    shares = ", ".join(f"{100 * share:.2f}%" for share in values.mean(axis=(0, 1)))
+    say(f"{output}: {values.shape[0]} frames, {values.shape[1]} targets; mean of states {shares}")
+
+
+def assign_with_progress(model: Any, trajectory: Any) -> np.ndarray[Any, Any]:
+    """State probabilities of a trajectory, with a progress bar."""
+    from kgdyn.training import assign_states
+
+    with progress_bar("assigning") as report:
+        return assign_states(model, trajectory, progress=report)

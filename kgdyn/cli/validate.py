@@ -1,0 +1,221 @@
+"""``kgdyn validate``: the Koopman model of held-out data, tested, with errors and figures."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from kgdyn.cli import _options as options
+from kgdyn.cli._console import console, say, set_quiet, user_errors
+
+__all__ = ["validate", "validate_states"]
+
+_CK_STEPS = 5
+
+
+@user_errors
+def validate(
+    trajectories: options.Trajectories,
+    model: Annotated[Path, typer.Option(help="A model.keras that kgdyn trained.")],
+    output: Annotated[Path, typer.Option(help="Folder for tables and figures.")],
+    targets: options.Targets = None,
+    groupby: options.GroupBy = "atoms",
+    topology: options.Topology = None,
+    elements: options.Elements = None,
+    frame_interval: options.FrameInterval = None,
+    timestep: options.Timestep = None,
+    lagtime: Annotated[
+        int | None, typer.Option(help="In frames; the model's own if not given.")
+    ] = None,
+    start: Annotated[
+        float | None,
+        typer.Option(
+            help="Use each trajectory from this fraction on; by default what training left."
+        ),
+    ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            help="True states to compare with: FILE.npy, or FILE.npz:NAME, a row a frame."
+        ),
+    ] = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Test a model on held-out data: timescales over lag times, CK test, populations."""
+    from kgdyn.cli.assign import assign_with_progress
+    from kgdyn.models import load_model
+    from kgdyn.trajectories import split_by_time
+
+    set_quiet(quiet)
+    network = load_model(model)
+    found = options.read_trajectories(
+        trajectories,
+        targets=targets,
+        groupby=groupby,
+        topology=topology,
+        elements=elements,
+        frame_interval=frame_interval,
+        timestep=timestep,
+    )
+    start = _default_start(model, trajectories) if start is None else start
+    if not 0.0 <= start < 1.0:
+        raise ValueError(f"start must be a fraction from 0 to below 1, received {start}")
+    if start > 0.0:
+        found = split_by_time(found, (start, 1.0 - start))[1]
+    lag = _checked_lagtime(network, found, lagtime)
+    probabilities = [
+        part
+        for trajectory in found
+        for part in _segments(assign_with_progress(network, trajectory), trajectory)
+    ]
+    true = None if labels is None else _true_labels(labels, found)
+    validate_states(probabilities, lag, found[0].frame_interval, output, labels=true)
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What `validate_states` found."""
+
+    model: Any
+    timescales: Any
+    ck: Any
+    assigned: np.ndarray[Any, Any] | None
+    true_model: Any
+    true_timescales: Any
+
+
+def validate_states(
+    probabilities: list[Any],
+    lagtime: int,
+    frame_interval: float,
+    output: Path,
+    labels: list[Any] | None = None,
+) -> Validation:
+    """Estimate, test, print a table, and leave tables and figures in a folder.
+
+    Parameters
+    ----------
+    probabilities : list of (n_frames, n_targets, n_states) arrays, one a segment.
+    lagtime : int, frames.
+    frame_interval : float, ps.
+    output : Path
+    labels : list of (n_frames, n_targets) arrays of int, optional
+        True states, in the order of the learned ones.
+    """
+    from kgdyn.cli._validation_files import print_table, write_validation
+    from kgdyn.koopman import (
+        ck_test,
+        estimate_koopman_model,
+        implied_timescales,
+        label_markov_model,
+        one_hot,
+        resampling_for,
+    )
+
+    resampling = resampling_for(probabilities, lagtime)
+    model = estimate_koopman_model(
+        probabilities, lagtime=lagtime, frame_interval=frame_interval, resampling=resampling
+    )
+    lagtimes = _lagtimes(lagtime, min(len(part) for part in probabilities))
+    arguments: dict[str, Any] = {"frame_interval": frame_interval, "resampling": resampling}
+    times = implied_timescales(probabilities, lagtimes=lagtimes, **arguments)
+    n_steps = min(_CK_STEPS, (min(len(part) for part in probabilities) - 1) // (2 * lagtime))
+    ck = ck_test(probabilities, lagtime=lagtime, n_steps=max(n_steps, 1), **arguments)
+    assigned = true_model = true_times = None
+    if labels is not None:
+        n_states = model.n_states
+        assigned = _assigned(probabilities, labels, n_states)
+        true_model = label_markov_model(labels, lagtime)
+        true_times = implied_timescales(
+            [one_hot(part, n_states) for part in labels],
+            lagtimes=lagtimes,
+            frame_interval=frame_interval,
+        )
+    result = Validation(model, times, ck, assigned, true_model, true_times)
+    write_validation(result, output)
+    print_table(result, console)
+    say(f"tables and figures: {output}")
+    return result
+
+
+def _lagtimes(lagtime: int, shortest: int) -> list[int]:
+    """1, 2, 5, 10 ... and the model's own, up to four times it and a tenth of the data."""
+    longest = max(lagtime, min(4 * lagtime, shortest // 10))
+    ladder = [step * 10**power for power in range(8) for step in (1, 2, 5)]
+    return sorted({lag for lag in ladder if lag <= longest} | {lagtime})
+
+
+def _assigned(probabilities: list[Any], labels: list[Any], n_states: int) -> np.ndarray[Any, Any]:
+    """(n_true, n_states) share of each true state's frames that each learned state gets."""
+    counts = np.zeros((n_states, n_states))
+    for part, true in zip(probabilities, labels, strict=True):
+        np.add.at(counts, (np.asarray(true).ravel(), np.asarray(part).argmax(axis=-1).ravel()), 1)
+    with np.errstate(invalid="ignore"):
+        result: np.ndarray[Any, Any] = counts / counts.sum(axis=1, keepdims=True)
+    return result
+
+
+def _segments(values: Any, trajectory: Any) -> list[Any]:
+    borders = trajectory.offsets
+    return [values[a:b] for a, b in itertools.pairwise(borders)]
+
+
+def _checked_lagtime(model: Any, trajectories: list[Any], lagtime: int | None) -> int:
+    """The lag time in frames of these trajectories, which may have another interval."""
+    from kgdyn.trajectories import lagged_pairs
+
+    interval = trajectories[0].frame_interval
+    if lagtime is None:
+        exact = model.lagtime * (model.frame_interval or interval) / interval
+        lagtime = max(1, round(exact))
+        if abs(lagtime - exact) > 1e-3 * exact:
+            raise ValueError(
+                f"lagtime: the model's {model.lagtime * model.frame_interval:g} ps is no whole "
+                f"number of frames of {interval:g} ps; give --lagtime in frames"
+            )
+    lagged_pairs(trajectories, lagtime)  # refuses one that is too long
+    return lagtime
+
+
+def _default_start(model: Path, trajectories: list[Path]) -> float:
+    """Where training stopped using a trajectory, if the model's folder says so of these files."""
+    record = model.parent / "training.json"
+    if not record.is_file():
+        return 0.0
+    try:
+        values = json.loads(record.read_text())
+        known = {Path(name).name for name in values["trajectories"]}
+        test_start = float(values["test_start"])
+    except (json.JSONDecodeError, KeyError, TypeError, ValueError):
+        return 0.0
+    if test_start < 1.0 and {path.name for path in trajectories} <= known:
+        say(f"using frames after the first {100 * test_start:g}%: training left those")
+        return test_start
+    return 0.0
+
+
+def _true_labels(text: str, trajectories: list[Any]) -> list[Any]:
+    """Labels of the frames in use, split into their segments."""
+    path, _, name = text.partition(":")
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path}: there is no such file of labels")
+    values = np.load(path, allow_pickle=False)
+    if name:
+        if name not in values:
+            raise ValueError(f"{path}: holds no array {name!r}, it has {sorted(values)}")
+        values = values[name]
+    labels = []
+    for trajectory in trajectories:
+        first, last = trajectory.first_frame, trajectory.first_frame + trajectory.n_frames
+        if len(values) < last:
+            raise ValueError(
+                f"labels: {path} has {len(values)} rows, the trajectory needs at least {last}"
+            )
+        labels += _segments(values[first:last].reshape(last - first, -1), trajectory)
+    return labels

@@ -1,0 +1,147 @@
+"""Many frames' graphs in flat arrays: what the model's ragged tensors are made from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from kgdyn.frames import TargetGroups
+from kgdyn.graphs._ties import symmetric_neighbors
+
+__all__ = ["PackedGraphs", "concatenate_graphs", "pack_graphs"]
+
+
+@dataclass(frozen=True)
+class PackedGraphs:
+    """The graphs of ``n_frames`` frames, one after the other.
+
+    Attributes
+    ----------
+    species : (n_atoms_total,) int32
+    atom_splits : (n_frames + 1,) int64
+        Frame ``b`` owns atoms ``atom_splits[b]:atom_splits[b + 1]``.
+    neighbors : (n_atoms_total, M) int32
+        Rows inside the neighbour's own frame, counted from 0 in each frame.
+    distances : (n_atoms_total, M) float32, angstrom.
+    target_atoms : (n_target_atoms_total,) int32
+        Rows inside their own frame.
+    target_atom_splits : (n_targets_total + 1,) int64
+        Which of ``target_atoms`` make up each target.
+    target_splits : (n_frames + 1,) int64
+        Which targets each frame owns.
+    """
+
+    species: NDArray[np.int32]
+    atom_splits: NDArray[np.int64]
+    neighbors: NDArray[np.int32]
+    distances: NDArray[np.float32]
+    target_atoms: NDArray[np.int32]
+    target_atom_splits: NDArray[np.int64]
+    target_splits: NDArray[np.int64]
+
+    @property
+    def n_frames(self) -> int:
+        return len(self.atom_splits) - 1
+
+    @property
+    def n_neighbors(self) -> int:
+        return int(self.neighbors.shape[1])
+
+
+def pack_graphs(
+    positions: ArrayLike,
+    cells: ArrayLike,
+    pbc: ArrayLike,
+    species: NDArray[np.int32],
+    targets: TargetGroups,
+    n_neighbors: int,
+    where: str = "frames",
+) -> PackedGraphs:
+    """Build the M-nearest-neighbour graphs of several frames of the same atoms.
+
+    Where the M-th distance falls inside a shell of equal distances, as in a perfect crystal, the
+    neighbours kept are those whose own neighbours are nearest: never a matter of index.
+
+    Parameters
+    ----------
+    positions : (n_frames, n_atoms, 3) array, angstrom, checked.
+    cells : (n_frames, 3, 3) array, rows are lattice vectors in angstrom.
+    pbc : (3,) array of bool.
+    species : (n_atoms,) array of int.
+    targets : TargetGroups
+    n_neighbors : int
+        M, at least 1.
+    where : str
+        What error messages call the frames.
+
+    Raises
+    ------
+    ValueError
+        As :func:`kgdyn.graphs.batch_nearest_neighbors`.
+    """
+    found = symmetric_neighbors(positions, cells, pbc, n_neighbors, where)
+    n_frames, n_atoms = found.indices.shape[:2]
+    frames = np.arange(n_frames + 1, dtype=np.int64)
+    group_sizes = np.diff(targets.offsets)
+    return PackedGraphs(
+        species=np.tile(np.asarray(species, np.int32), n_frames),
+        atom_splits=frames * n_atoms,
+        neighbors=found.indices.reshape(-1, n_neighbors).astype(np.int32),
+        distances=found.distances.reshape(-1, n_neighbors).astype(np.float32),
+        target_atoms=np.tile(targets.atoms.astype(np.int32), n_frames),
+        target_atom_splits=_splits(np.tile(group_sizes, n_frames)),
+        target_splits=frames * targets.n_targets,
+    )
+
+
+def concatenate_graphs(parts: Sequence[PackedGraphs]) -> PackedGraphs:
+    """The frames of several packs, in order; all with the same number of neighbours."""
+    if len(parts) == 1:
+        return parts[0]
+    return PackedGraphs(
+        species=np.concatenate([part.species for part in parts]),
+        atom_splits=_splits(np.concatenate([np.diff(part.atom_splits) for part in parts])),
+        neighbors=np.concatenate([part.neighbors for part in parts]),
+        distances=np.concatenate([part.distances for part in parts]),
+        target_atoms=np.concatenate([part.target_atoms for part in parts]),
+        target_atom_splits=_splits(
+            np.concatenate([np.diff(part.target_atom_splits) for part in parts])
+        ),
+        target_splits=_splits(np.concatenate([np.diff(part.target_splits) for part in parts])),
+    )
+
+
+def take_graphs(packed: PackedGraphs, frames: NDArray[np.int64]) -> PackedGraphs:
+    """The graphs of ``frames`` (n,), in that order; a frame may be taken more than once."""
+    atoms, atom_counts = _rows_of(packed.atom_splits, frames)
+    targets, target_counts = _rows_of(packed.target_splits, frames)
+    members, member_counts = _rows_of(packed.target_atom_splits, targets)
+    return PackedGraphs(
+        species=packed.species[atoms],
+        atom_splits=_splits(atom_counts),
+        neighbors=packed.neighbors[atoms],
+        distances=packed.distances[atoms],
+        target_atoms=packed.target_atoms[members],
+        target_atom_splits=_splits(member_counts),
+        target_splits=_splits(target_counts),
+    )
+
+
+def _splits(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+
+
+def _rows_of(
+    splits: NDArray[np.int64], groups: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Row numbers owned by ``groups``, in order, and how many each owns."""
+    counts = np.diff(splits)[groups]
+    ends = np.cumsum(counts)
+    starts = splits[:-1][groups]
+    rows = np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(
+        starts - (ends - counts), counts
+    )
+    return rows, counts

@@ -1,0 +1,30 @@
+"""State probabilities -> Koopman model: K, timescales, CK test, each with 95% intervals.
+
+NumPy only: works on any array of state probabilities, whichever model made them.
+"""
+
+from kgdyn.koopman.bootstrap import Interval, Resampling, resampling_for
+from kgdyn.koopman.ck_test import ChapmanKolmogorovTest, ck_test
+from kgdyn.koopman.covariances import Covariances, as_segments, block_covariances
+from kgdyn.koopman.implied_timescales import ImpliedTimescales, implied_timescales
+from kgdyn.koopman.koopman_model import KoopmanModel, estimate_koopman_model
+from kgdyn.koopman.markov_labels import label_markov_model, one_hot
+from kgdyn.koopman.simplex_map import fit_simplex_map
+
+__all__ = [
+    "ChapmanKolmogorovTest",
+    "Covariances",
+    "ImpliedTimescales",
+    "Interval",
+    "KoopmanModel",
+    "Resampling",
+    "as_segments",
+    "block_covariances",
+    "ck_test",
+    "estimate_koopman_model",
+    "fit_simplex_map",
+    "implied_timescales",
+    "label_markov_model",
+    "one_hot",
+    "resampling_for",
+]

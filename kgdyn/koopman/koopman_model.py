@@ -1,0 +1,180 @@
+"""The Koopman model: how state probabilities move on in one lag time."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from kgdyn.frames import readonly
+from kgdyn.koopman._spectrum import (
+    koopman_matrices,
+    nontrivial_eigenvalues,
+    relaxation_times,
+    stationary_distributions,
+)
+from kgdyn.koopman.bootstrap import Interval, Resampling, percentile_interval
+from kgdyn.koopman.covariances import Covariances, as_segments, block_covariances
+
+__all__ = ["KoopmanModel", "estimate_koopman_model"]
+
+
+@dataclass(frozen=True)
+class KoopmanModel:
+    """Linear dynamics of state probabilities: chi(t + lagtime) ~ K^T chi(t).
+
+    ``lagtime`` and ``timescales(k)`` are named as deeptime's helpers look for them, and in frames
+    as there: ``deeptime.util.validation.implied_timescales`` takes a list of these models.
+
+    Attributes
+    ----------
+    koopman_matrix : (n_states, n_states) array of float64
+        K = C00^-1 C0t, mean not removed; rows are from-states and sum to 1
+        (Xie et al. 2019, Eq. 4).
+    lagtime : int, frames.
+    frame_interval : float, ps.
+    n_pairs : int
+        Pairs of frames times targets.
+    populations : (n_states,) array
+        Mean state probability of the data.
+    koopman_matrix_interval, stationary_distribution_interval, timescales_interval,
+    populations_interval : Interval or None
+        95% intervals; timescales in ps.
+    resampling : Resampling or None
+        How the intervals were made.
+    """
+
+    koopman_matrix: NDArray[np.float64]
+    lagtime: int
+    frame_interval: float
+    n_pairs: int
+    populations: NDArray[np.float64]
+    vamp2_score: float
+    koopman_matrix_interval: Interval | None = None
+    stationary_distribution_interval: Interval | None = None
+    timescales_interval: Interval | None = None
+    populations_interval: Interval | None = None
+    resampling: Resampling | None = field(default=None, repr=False)
+
+    @property
+    def n_states(self) -> int:
+        return len(self.koopman_matrix)
+
+    @property
+    def eigenvalues(self) -> NDArray[np.complex128]:
+        """(n_states - 1,) by falling magnitude, without the equilibrium's 1."""
+        return nontrivial_eigenvalues(self.koopman_matrix)
+
+    @property
+    def stationary_distribution(self) -> NDArray[np.float64]:
+        """(n_states,) left eigenvector of K for eigenvalue 1; sums to 1."""
+        return stationary_distributions(self.koopman_matrix)
+
+    def timescales(self, k: int | None = None) -> NDArray[np.float64]:
+        """The ``k`` slowest implied timescales -lagtime / ln(lambda), in frames, as in deeptime.
+
+        An eigenvalue that is negative, complex or at least 1 has no relaxation time: NaN, with a
+        RuntimeWarning.
+        """
+        times = relaxation_times(self.eigenvalues, float(self.lagtime))
+        if np.isnan(times[: len(times) if k is None else k]).any():
+            warnings.warn(
+                "eigenvalues without a relaxation time (negative, complex or at least 1): "
+                f"{self.eigenvalues[np.isnan(times)]}; their timescales are NaN",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        return times if k is None else times[:k]
+
+    def timescales_ps(self, k: int | None = None) -> NDArray[np.float64]:
+        """The same in ps."""
+        return self.timescales(k) * self.frame_interval
+
+    def __repr__(self) -> str:
+        times = relaxation_times(self.eigenvalues, self.lagtime * self.frame_interval)
+        return (
+            f"KoopmanModel(n_states={self.n_states}, lagtime={self.lagtime} frames = "
+            f"{self.lagtime * self.frame_interval:g} ps, "
+            f"timescales={np.array2string(times, precision=4)} ps)"
+        )
+
+
+def estimate_koopman_model(
+    state_probabilities: ArrayLike | Sequence[ArrayLike],
+    *,
+    lagtime: int,
+    frame_interval: float = 1.0,
+    resampling: Resampling | None = None,
+) -> KoopmanModel:
+    """Estimate K = C00^-1 C0t over all pairs of frames and all targets (Xie et al. 2019, Eq. 4).
+
+    Parameters
+    ----------
+    state_probabilities : array (n_frames, n_targets, n_states) or a sequence of such arrays
+        One array a gap-free segment; no pair crosses from one to the next.
+    lagtime : int, frames.
+    frame_interval : float, ps.
+    resampling : Resampling, optional
+        Makes 95% intervals for K, its stationary distribution, timescales and the populations.
+
+    Raises
+    ------
+    ValueError
+        For a bad shape, rows that do not sum to 1, a lag time longer than every segment, or
+        states that are linear combinations of each other (C00 singular).
+    """
+    segments = as_segments(state_probabilities)
+    total = block_covariances(segments, lagtime).combined()
+    matrix = koopman_matrices(total.cov_00, total.cov_0t)[0]
+    if not np.isfinite(matrix).all():
+        raise ValueError(
+            "state_probabilities: the covariance of the states is singular, so that K is not "
+            "defined; some state is never visited, or is a combination of the others"
+        )
+    intervals: dict[str, Interval] = {}
+    if resampling is not None:
+        samples = resampling.samples(resampling.covariances(segments, lagtime))
+        intervals = _intervals(samples, lagtime * frame_interval)
+    return KoopmanModel(
+        koopman_matrix=readonly(matrix),
+        lagtime=int(lagtime),
+        frame_interval=float(frame_interval),
+        n_pairs=int(total.n_pairs[0]),
+        populations=readonly(_populations(segments)),
+        vamp2_score=_vamp2(total),
+        resampling=resampling,
+        **intervals,
+    )
+
+
+def _intervals(samples: Covariances, lag: float) -> dict[str, Interval]:
+    matrices = koopman_matrices(samples.cov_00, samples.cov_0t)
+    times = relaxation_times(nontrivial_eigenvalues(matrices), lag)
+    return {
+        "koopman_matrix_interval": percentile_interval(matrices),
+        "stationary_distribution_interval": percentile_interval(stationary_distributions(matrices)),
+        "timescales_interval": percentile_interval(times),
+        "populations_interval": percentile_interval(samples.sum_0 / samples.n_pairs[:, None]),
+    }
+
+
+def _populations(segments: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    total = np.sum([segment.sum(axis=(0, 1)) for segment in segments], axis=0)
+    count = sum(segment.shape[0] * segment.shape[1] for segment in segments)
+    result: NDArray[np.float64] = total / count
+    return result
+
+
+def _vamp2(total: Covariances) -> float:
+    """Mean removed, the constant counted as 1: as :func:`kgdyn.scores.vamp2_score`."""
+    n_pairs = total.n_pairs[0]
+    mean_0, mean_t = total.sum_0[0] / n_pairs, total.sum_t[0] / n_pairs
+    cov_00 = total.cov_00[0] / n_pairs - np.outer(mean_0, mean_0)
+    cov_0t = total.cov_0t[0] / n_pairs - np.outer(mean_0, mean_t)
+    cov_tt = total.cov_tt[0] / n_pairs - np.outer(mean_t, mean_t)
+    inverse_00 = np.linalg.pinv(cov_00, rcond=1e-10, hermitian=True)
+    inverse_tt = np.linalg.pinv(cov_tt, rcond=1e-10, hermitian=True)
+    return 1.0 + float(np.trace(inverse_00 @ cov_0t @ inverse_tt @ cov_0t.T))

@@ -1,0 +1,56 @@
+"""The Markov model of hard labels, by deeptime: the yardstick where true states are known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["label_markov_model", "one_hot"]
+
+
+def label_markov_model(labels: Sequence[ArrayLike], lagtime: int) -> Any:
+    """Count transitions between labels and estimate their Markov state model with deeptime.
+
+    Parameters
+    ----------
+    labels : sequence of (n_frames,) or (n_frames, n_targets) arrays of int
+        One array a gap-free segment; each target is one trajectory of labels.
+    lagtime : int, frames.
+
+    Returns
+    -------
+    deeptime.markov.msm.MarkovStateModel, not constrained to be reversible.
+    """
+    from deeptime.markov import TransitionCountEstimator
+    from deeptime.markov.msm import MaximumLikelihoodMSM
+
+    sequences = [
+        np.ascontiguousarray(column, dtype=np.int32)
+        for segment in labels
+        for column in np.asarray(segment).reshape(len(np.asarray(segment)), -1).T
+        if len(column) > lagtime
+    ]
+    counts = TransitionCountEstimator(lagtime, "sliding").fit_fetch(sequences)
+    return MaximumLikelihoodMSM(reversible=False).fit_fetch(counts)
+
+
+def one_hot(labels: ArrayLike, n_states: int) -> NDArray[np.float32]:
+    """(n_frames,) or (n_frames, n_targets) labels as state probabilities of 0 and 1.
+
+    Raises
+    ------
+    ValueError
+        If a label is not between 0 and ``n_states - 1``.
+    """
+    labels = np.asarray(labels)
+    if labels.size and not (labels.min() >= 0 and labels.max() < n_states):
+        raise ValueError(
+            f"labels must be from 0 to {n_states - 1}, received {labels.min()} to {labels.max()}"
+        )
+    if labels.ndim == 1:
+        labels = labels[:, None]
+    result: NDArray[np.float32] = np.eye(n_states, dtype=np.float32)[labels]
+    return result

@@ -1,0 +1,255 @@
+"""The Graph Dynamical Network: from the graphs of frames to the states of targets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from kgdyn.koopman.simplex_map import fit_simplex_map
+from kgdyn.layers import (
+    AttentionConvolution,
+    ElementEmbedding,
+    RadialBasis,
+    SimplexMap,
+    StateHead,
+    TargetPooling,
+)
+from kgdyn.models._disjoint_graph import FlatGraph, flatten_graphs
+
+__all__ = ["FORMAT_VERSION", "GDyNet"]
+
+# Of the configuration in a .keras file. Raised when an older reader would misread a file.
+FORMAT_VERSION = 1
+_VARIANTS = ("paper", "released")
+# Enough to find the extremes of a slow function; bounds the memory of `fix_states`.
+_PAIRS_TO_FIX_STATES = 400_000
+
+
+@keras.saving.register_keras_serializable(package="kgdyn")
+class GDyNet(keras.Model):
+    """State probabilities of target atoms or molecules from their surroundings.
+
+    Xie et al., Nat. Commun. 10, 2667 (2019). An embedding of each atom's element goes through
+    convolutions over its M nearest neighbours; each target is pooled over its atoms and read out
+    as a softmax; a fixed linear map, found at the end of `fit`, makes states of the outputs.
+
+    The model carries what it needs to be used again: elements, `n_neighbors`, `lagtime`,
+    `frame_interval` and a description of the targets.
+
+    Args:
+        n_states: Int, at least 2.
+        elements: Sequence of int, atomic numbers (or bead types) that the model will know.
+        n_neighbors: Int, M.
+        lagtime: Int, in frames, that the model is trained at.
+        frame_interval: Float, ps between frames of the training data.
+        targets: String, what the targets are, for example an MDAnalysis selection.
+        n_features: Int, length of an atom's vector.
+        n_convolutions: Int.
+        n_hidden: Int, hidden dense layers of the head.
+        radial_cutoff: Float, angstrom. Centre of the last Gaussian of the radial basis.
+        variant: `"paper"`: messages summed, no normalization. `"released"`: the authors' 2019
+            code: messages averaged, batch normalization and a relu after each convolution.
+        variable_neighbors: Bool. Inputs in which atoms have different numbers of neighbours.
+
+    Call arguments:
+        inputs: Dict of ragged tensors, a row a frame: `species` [B, (atoms)], `neighbors` and
+            `distances` [B, (atoms), (M)], `targets` [B, (targets), (atoms of a target)], as
+            `kgdyn.training.frames_dataset` yields. Or `{"t": ..., "lag": ...}` of two such
+            dicts, as `kgdyn.training.pairs_dataset` yields.
+        training: Bool.
+
+    Output: `(n_targets_total, n_states)` float32, rows sum to 1; for pairs
+    `(n_targets_total, 2, n_states)`.
+
+    Raises:
+        ValueError: if an argument breaks its rule.
+    """
+
+    def __init__(
+        self,
+        n_states: int,
+        elements: Sequence[int],
+        n_neighbors: int,
+        lagtime: int = 1,
+        frame_interval: float | None = None,
+        targets: str = "",
+        n_features: int = 16,
+        n_convolutions: int = 3,
+        n_hidden: int = 1,
+        radial_cutoff: float = 8.0,
+        variant: str = "paper",
+        variable_neighbors: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        kwargs.setdefault("autocast", False)
+        super().__init__(**kwargs)
+        for name, value in (
+            ("n_neighbors", n_neighbors),
+            ("lagtime", lagtime),
+            ("n_features", n_features),
+            ("n_convolutions", n_convolutions),
+        ):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, received {value}")
+        if frame_interval is not None and not frame_interval > 0:
+            raise ValueError(
+                f"frame_interval must be a positive time in ps, received {frame_interval}"
+            )
+        if variant not in _VARIANTS:
+            raise ValueError(f"variant must be one of {_VARIANTS}, received {variant!r}")
+        released = variant == "released"
+        self.n_states = int(n_states)
+        self.elements = [int(number) for number in elements]
+        self.n_neighbors = int(n_neighbors)
+        self.lagtime = int(lagtime)
+        self.frame_interval = None if frame_interval is None else float(frame_interval)
+        self.targets = str(targets)
+        self.n_features = int(n_features)
+        self.n_convolutions = int(n_convolutions)
+        self.n_hidden = int(n_hidden)
+        self.radial_cutoff = float(radial_cutoff)
+        self.variant = variant
+        self.variable_neighbors = bool(variable_neighbors)
+
+        policy = self.dtype_policy
+        self.embedding = ElementEmbedding(self.elements, n_features, dtype=policy)
+        self.radial_basis = RadialBasis(cutoff=radial_cutoff, dtype=policy)
+        self.convolutions = [
+            AttentionConvolution(
+                reduction="mean" if released else "sum",
+                batch_normalization=released,
+                final_relu=released,
+                dtype=policy,
+                name=f"convolution_{number}",
+            )
+            for number in range(n_convolutions)
+        ]
+        self.pooling = TargetPooling(dtype=policy)
+        self.head = StateHead(n_states, n_hidden, dtype=policy)
+        self.simplex_map = SimplexMap(n_states)
+        self._build_layers()
+
+    def _build_layers(self) -> None:
+        """Every shape is known: the weights exist from the start, whatever the first batch."""
+        nodes, n_basis = (None, self.n_features), self.radial_basis.n_basis
+        self.embedding.build((None,))
+        for convolution in self.convolutions:
+            convolution.build(nodes, (None, self.n_neighbors), (None, self.n_neighbors, n_basis))
+        self.head.build(nodes)
+        self.simplex_map.build((None, self.n_states))
+        self.built = True
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        if "t" not in inputs:
+            n_neighbors = None if self.variable_neighbors else self.n_neighbors
+            return self.call_flat(flatten_graphs(inputs, n_neighbors), training=training)
+        # Both frames of all pairs in one pass.
+        both = {
+            name: _concatenate_ragged(inputs["t"][name], inputs["lag"][name])
+            for name in inputs["t"]
+        }
+        ops = keras.ops
+        probabilities = self.call(both, training=training)
+        return ops.transpose(ops.reshape(probabilities, (2, -1, self.n_states)), (1, 0, 2))
+
+    def call_flat(self, graph: FlatGraph, training: bool | None = None) -> Any:
+        """The network on one disjoint graph; (n_targets, n_states)."""
+        nodes = self.embedding(graph.species)
+        basis = self.radial_basis(graph.distances)
+        for convolution in self.convolutions:
+            nodes = convolution(
+                nodes, graph.neighbors, basis, centers=graph.centers, training=training
+            )
+        pooled = self.pooling(nodes, graph.target_atoms, graph.target_of_atom, graph.n_targets)
+        return self.simplex_map(self.head(pooled))
+
+    def fit(self, x: Any = None, *args: Any, fix_states: bool = True, **kwargs: Any) -> Any:
+        """Train as any Keras model, then fix the states on the training pairs.
+
+        Args:
+            x: A dataset of pairs, as `kgdyn.training.pairs_dataset` makes.
+            fix_states: Bool. False leaves the outputs as the score leaves them: undetermined up
+                to a linear map.
+            *args: As `keras.Model.fit`.
+            **kwargs: As `keras.Model.fit`.
+
+        Returns:
+            The `keras.callbacks.History`.
+        """
+        kwargs.setdefault("shuffle", False)  # the dataset shuffles itself; Keras would warn
+        history = super().fit(x, *args, **kwargs)
+        if fix_states:
+            self.fix_states(x, steps=kwargs.get("steps_per_epoch"))
+        return history
+
+    def fix_states(self, pairs: Any, steps: int | None = None) -> np.ndarray[Any, Any]:
+        """Make states of the outputs: find the simplex map on these pairs and keep it.
+
+        Args:
+            pairs: A dataset of pairs, or an array `(n_pairs, 2, n_states)` of this model's
+                unmapped outputs.
+            steps: Int, batches to use; all of the dataset, up to 400,000 pairs, if not given.
+
+        Returns:
+            The matrix, `(n_states, n_states)`; states are ordered by population.
+        """
+        self.simplex_map.reset()
+        outputs = pairs if isinstance(pairs, np.ndarray) else self._outputs(pairs, steps)
+        matrix = fit_simplex_map(outputs[:, 0], outputs[:, 1])
+        self.simplex_map.set_matrix(matrix)
+        return matrix
+
+    def _outputs(self, pairs: Any, steps: int | None) -> np.ndarray[Any, Any]:
+        parts: list[np.ndarray[Any, Any]] = []
+        n_pairs = 0
+        for number, batch in enumerate(pairs):
+            if n_pairs >= _PAIRS_TO_FIX_STATES or (steps is not None and number >= steps):
+                break
+            inputs = batch[0] if isinstance(batch, tuple) else batch
+            parts.append(np.asarray(self.predict_on_batch(inputs)))
+            n_pairs += len(parts[-1])
+        if not parts:
+            raise ValueError("pairs: at least one batch is needed to fix the states, received none")
+        return np.concatenate(parts)
+
+    def get_config(self) -> dict[str, Any]:
+        base = super().get_config()
+        return {
+            **{key: base[key] for key in ("name", "trainable", "dtype") if key in base},
+            "format_version": FORMAT_VERSION,
+            "n_states": self.n_states,
+            "elements": self.elements,
+            "n_neighbors": self.n_neighbors,
+            "lagtime": self.lagtime,
+            "frame_interval": self.frame_interval,
+            "targets": self.targets,
+            "n_features": self.n_features,
+            "n_convolutions": self.n_convolutions,
+            "n_hidden": self.n_hidden,
+            "radial_cutoff": self.radial_cutoff,
+            "variant": self.variant,
+            "variable_neighbors": self.variable_neighbors,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> GDyNet:
+        config = dict(config)
+        version = config.pop("format_version", None)
+        if version != FORMAT_VERSION:
+            raise ValueError(
+                f"the model was written in format version {version}; this kgdyn reads version "
+                f"{FORMAT_VERSION}: use the kgdyn that wrote it, or train again"
+            )
+        dtype = config.get("dtype")
+        if isinstance(dtype, dict):
+            config["dtype"] = keras.dtype_policies.deserialize(dtype)
+        return cls(**config)
+
+
+def _concatenate_ragged(first: Any, second: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.concat([first, second], axis=0)

@@ -1,0 +1,53 @@
+"""Read a model file back, with errors that say what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import keras
+
+from kgdyn.models.gdynet import FORMAT_VERSION, GDyNet
+
+__all__ = ["load_model"]
+
+
+def load_model(path: str | Path) -> GDyNet:
+    """Load a GDyNet from a ``.keras`` file, in Keras' safe mode.
+
+    ``keras.models.load_model(path)`` does the same without these checks.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is no ``.keras`` file, no GDyNet, of another format version, or damaged.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: there is no such model file")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            config = json.loads(archive.read("config.json"))
+    except (zipfile.BadZipFile, KeyError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path}: is not a .keras model file ({error})") from error
+    if config.get("registered_name") != "kgdyn>GDyNet":
+        raise ValueError(
+            f"{path}: holds {config.get('registered_name') or config.get('class_name')!r}, "
+            "not a kgdyn GDyNet"
+        )
+    version = config.get("config", {}).get("format_version")
+    if version != FORMAT_VERSION:
+        raise ValueError(
+            f"{path}: was written in model format version {version}; this kgdyn reads version "
+            f"{FORMAT_VERSION}: use the kgdyn that wrote it, or train again"
+        )
+    try:
+        model = keras.saving.load_model(path)
+    except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path}: cannot be loaded, the file is damaged ({error})") from error
+    if not isinstance(model, GDyNet):
+        raise ValueError(f"{path}: holds {type(model).__name__}, not a kgdyn GDyNet")
+    return model

@@ -1,0 +1,61 @@
+"""The VAMP-2 score over the epochs of a training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from kgdyn.plots._style import axes_or_new, state_color
+
+__all__ = ["plot_training_curve"]
+
+
+def plot_training_curve(
+    history: Mapping[str, Sequence[float]], ax: Any = None, n_states: int | None = None
+) -> Any:
+    """Draw training and validation scores.
+
+    Parameters
+    ----------
+    history : mapping
+        ``keras.callbacks.History.history``: lists with a value each epoch; ``vamp2`` and, where
+        there was validation data, ``val_vamp2``.
+    ax : matplotlib Axes, optional
+    n_states : int, optional
+        Draws the largest possible score.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ValueError
+        If ``history`` has no ``vamp2``.
+    """
+    if "vamp2" not in history:
+        raise ValueError(
+            "history must have the entry 'vamp2': compile with metrics=[VAMP2Score(n_states)]; "
+            f"received {sorted(history)}"
+        )
+    ax = axes_or_new(ax)
+    epochs = np.arange(1, len(history["vamp2"]) + 1)
+    ax.plot(epochs, history["vamp2"], "o-", ms=3, color=state_color(0), label="training")
+    if "val_vamp2" in history:
+        ax.plot(epochs, history["val_vamp2"], "s-", ms=3, color=state_color(5), label="validation")
+    if n_states is not None:
+        ax.axhline(n_states, ls=":", color="0.5", lw=1)
+        ax.annotate(
+            "maximum",
+            (1.0, n_states),
+            xycoords=("axes fraction", "data"),
+            ha="right",
+            va="bottom",
+            color="0.4",
+        )
+        ax.set_ylim(top=n_states + 0.08)
+    ax.set(xlabel="epoch", ylabel="VAMP-2 score")
+    ax.legend(frameon=False, loc="lower right")
+    return ax

@@ -1,0 +1,36 @@
+"""The outside world -> frames: readers, the frame store, lagged pairs, splits.
+
+Foreign objects stop here: what leaves this room is :class:`Trajectory`.
+"""
+
+from kgdyn.trajectories.lagged_pairs import LaggedPairs, as_trajectories, lagged_pairs
+from kgdyn.trajectories.open_source import SourceOptions, open_source
+from kgdyn.trajectories.open_trajectory import (
+    from_universe,
+    load_source,
+    open_trajectories,
+    open_trajectory,
+)
+from kgdyn.trajectories.source import FrameChunk, FrameSource
+from kgdyn.trajectories.splits import split_by_time, split_by_trajectory
+from kgdyn.trajectories.targets import select_targets
+from kgdyn.trajectories.trajectory import Trajectory, trajectory_from_arrays
+
+__all__ = [
+    "FrameChunk",
+    "FrameSource",
+    "LaggedPairs",
+    "SourceOptions",
+    "Trajectory",
+    "as_trajectories",
+    "from_universe",
+    "lagged_pairs",
+    "load_source",
+    "open_source",
+    "open_trajectories",
+    "open_trajectory",
+    "select_targets",
+    "split_by_time",
+    "split_by_trajectory",
+    "trajectory_from_arrays",
+]

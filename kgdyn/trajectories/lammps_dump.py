@@ -1,0 +1,394 @@
+"""LAMMPS text dumps (styles atom and custom), plain or gzip, streamed and checked."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, NoReturn
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from kgdyn.frames import check_cell, readonly
+from kgdyn.trajectories._dump_frames import FrameText, cut_short, frame_texts, row_number
+from kgdyn.trajectories._dump_geometry import positions_and_images
+from kgdyn.trajectories._dump_header import DumpError, Header, Layout, find_layout, parse_header
+from kgdyn.trajectories._dump_rows import fault, first_rows, rows_of_frames
+from kgdyn.trajectories._dump_species import species_of_atoms
+from kgdyn.trajectories._dump_units import LENGTH_UNITS, TIME_UNITS
+from kgdyn.trajectories._number_table import MalformedTableError
+from kgdyn.trajectories.source import FrameChunk
+
+__all__ = ["LAMMPSDump"]
+
+_BYTES_AT_ONCE = 1 << 20  # frames are parsed together up to this size
+_LARGE = 1e4  # angstrom; beyond, the six digits of LAMMPS' %g leave 0.05 angstrom
+_TIME_TOLERANCE = 1e-3  # relative, between the user's time step and the file's times
+
+
+@dataclass(frozen=True)
+class _Index:
+    """Of each frame: its first byte, step and time in the file's unit (NaN without)."""
+
+    offsets: NDArray[np.int64]
+    steps: NDArray[np.int64]
+    times: NDArray[np.float64]
+
+
+class LAMMPSDump:
+    """A LAMMPS text dump as a source of frames.
+
+    Positions are relative to the cell's origin. Coordinates that the file has unwrapped (``xu``,
+    ``xsu``) are wrapped, and the chunks give the images; so they do for ``x`` or ``xs`` with the
+    flags ``ix iy iz``; otherwise images are None. If there are several kinds of coordinates,
+    the order of preference is ``xu``, ``xsu``, ``x``, ``xs``. Atoms are sorted by id; without
+    ids, rows are atoms.
+
+    Parameters
+    ----------
+    path : path of the dump, plain or gzip.
+    elements : sequence of str or int
+        Symbol of each LAMMPS type, type 1 first (a positive integer for a bead). Only a dump
+        with an ``element`` column can do without.
+    frame_interval : float, optional, ps
+        Time between frames, if neither ``timestep`` nor the file gives it.
+    timestep : float, optional, ps
+        Time of one simulation step: then time = step * timestep, and the frame interval is the
+        most frequent difference of steps times this. Without it the file's ITEM: TIME counts,
+        if the units are known.
+    types : (n_atoms,) sequence of int, optional
+        LAMMPS type of each atom in ascending id, for a dump without ``type`` and ``element``.
+    units : str, optional
+        LAMMPS unit style, if the file has no ITEM: UNITS. Lengths are taken as angstrom without;
+        those of ``lj`` are left as they are.
+    incomplete_last : "error" or "drop"
+        What to do with a last frame that was cut short; "drop" warns.
+    pbc : (3,) sequence of bool, optional
+        Only for old dumps that say nothing behind ITEM: BOX BOUNDS.
+
+    Attributes
+    ----------
+    source : str
+    species : (n_atoms,) array of int32
+    pbc : (3,) array of bool
+    atom_ids : (n_atoms,) array of int64, ascending; 1 to n_atoms without an id column.
+    n_frames, steps, frame_interval
+        Read from all frames' headers when first asked for.
+
+    Raises
+    ------
+    ValueError
+        For a broken file, naming frame (from 0) and row (line of the file, from 1), here or
+        when the frame is read; for arguments that are missing or contradict the file.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        elements: Sequence[str | int] | None = None,
+        frame_interval: float | None = None,
+        timestep: float | None = None,
+        types: ArrayLike | None = None,
+        units: str | None = None,
+        incomplete_last: Literal["error", "drop"] = "error",
+        pbc: ArrayLike | None = None,
+    ) -> None:
+        self.source = os.fspath(path)
+        self._path = Path(path)
+        for name, value in (("frame_interval", frame_interval), ("timestep", timestep)):
+            if value is not None and not (np.isfinite(value) and value > 0.0):
+                raise ValueError(f"{name} must be a positive time in ps, received {value}")
+        if frame_interval is not None and timestep is not None:
+            raise ValueError(
+                "frame_interval and timestep: pass one of them, "
+                f"received {frame_interval} and {timestep}"
+            )
+        if units is not None and units not in LENGTH_UNITS:
+            raise ValueError(f"units must be one of {sorted(LENGTH_UNITS)}, received {units!r}")
+        if incomplete_last not in ("error", "drop"):
+            raise ValueError(
+                f"incomplete_last must be 'error' or 'drop', received {incomplete_last!r}"
+            )
+        self._frame_interval, self._timestep = frame_interval, timestep
+        self._incomplete_last = incomplete_last
+        self._warned: set[str] = set()
+
+        text = next(self._texts(), None)
+        if text is None:
+            raise ValueError(f"{self.source}: the file is empty, or has no complete frame")
+        header = self._parse(text)
+        self._units = units
+        self._units = self._checked_units(text, header) or units
+        self.pbc = readonly(self._first_pbc(header, pbc))
+        self._n_atoms = header.n_atoms
+        self._layout = self._checked_layout(text, header)
+        try:
+            self._order, type_texts, symbols = first_rows(text.data, header, self._layout)
+        except DumpError as error:
+            self._refuse(text, error)
+        self._length = LENGTH_UNITS[self._units or "metal"]
+        self._first_origin = self._length * np.array(header.box.origin)
+        ids = self._order.ids
+        self.atom_ids = readonly(np.arange(1, self._n_atoms + 1) if ids is None else ids)
+        self.species = readonly(
+            species_of_atoms(self.source, self._n_atoms, elements, types, type_texts, symbols)
+        )
+
+    @cached_property
+    def _index(self) -> _Index:
+        offsets, steps, times = [], [], []
+        for text in self._texts():
+            header = self._parse(text)
+            offsets.append(text.offset)
+            steps.append(header.step)
+            times.append(np.nan if header.time is None else header.time)
+        return _Index(np.array(offsets), np.array(steps, np.int64), np.array(times))
+
+    @cached_property
+    def n_frames(self) -> int | None:
+        return len(self._index.steps)
+
+    @cached_property
+    def steps(self) -> NDArray[np.int64]:
+        """(n_frames,) the simulation's step counter, as the file has it."""
+        return readonly(self._index.steps)
+
+    @cached_property
+    def frame_interval(self) -> float | None:
+        """Time between two frames in ps; None if neither the user nor the file says."""
+        if self._frame_interval is not None:
+            return float(self._frame_interval)
+        differences = np.diff(self._index.steps)
+        forward = differences > 0
+        if not forward.any():
+            return None
+        modal = Counter(differences[forward].tolist()).most_common(1)[0][0]
+        given = None if self._timestep is None else float(modal * self._timestep)
+        elapsed = np.diff(self._index.times)[forward & (differences == modal)]
+        if self._time is None or not np.isfinite(elapsed).all() or np.median(elapsed) <= 0.0:
+            return given
+        from_file = float(np.median(elapsed) * self._time)
+        if given is not None and abs(given - from_file) > _TIME_TOLERANCE * from_file:
+            raise ValueError(
+                f"{self.source}: timestep={self._timestep} ps makes {given:g} ps between frames, "
+                f"but the file's ITEM: TIME says {from_file:g} ps"
+            )
+        return from_file if given is None else given
+
+    def chunks(self, frames_per_chunk: int = 64, start: int = 0) -> Iterator[FrameChunk]:
+        """Yield the frames from ``start`` on in order, ``frames_per_chunk`` at a time.
+
+        Raises
+        ------
+        ValueError
+            At the first frame that breaks a rule, naming file, frame and row.
+        """
+        if frames_per_chunk < 1:
+            raise ValueError(f"frames_per_chunk must be at least 1, received {frames_per_chunk}")
+        if start < 0 or (start > 0 and start > len(self._index.offsets)):
+            raise ValueError(f"{self.source}: start must be a frame, received {start}")
+        if start > 0 and start == len(self._index.offsets):
+            return
+        offset = int(self._index.offsets[start]) if start else 0
+        waiting: list[FrameChunk] = []
+        for batch in self._batches(start, offset, frames_per_chunk):
+            waiting.append(batch)
+            if sum(part.n_frames for part in waiting) == frames_per_chunk:
+                yield _joined(waiting)
+                waiting = []
+        if waiting:
+            yield _joined(waiting)
+
+    def _batches(self, start: int, offset: int, per_chunk: int) -> Iterator[FrameChunk]:
+        """Frames with the same columns, as many as are parsed at once; none spans two chunks."""
+        batch: list[tuple[FrameText, Header]] = []
+        size, n_frames = 0, 0
+        for text in self._texts(start, offset):
+            header = self._parse(text)
+            if batch and (
+                size + len(text.data) > _BYTES_AT_ONCE
+                or n_frames % per_chunk == 0
+                or header.columns != batch[0][1].columns
+            ):
+                yield self._read(batch)
+                batch, size = [], 0
+            batch.append((text, header))
+            size, n_frames = size + len(text.data), n_frames + 1
+        if batch:
+            yield self._read(batch)
+
+    def _read(self, batch: list[tuple[FrameText, Header]]) -> FrameChunk:
+        for text, header in batch:
+            self._check_header(text, header)
+        texts, headers = [text.data for text, _ in batch], [header for _, header in batch]
+        layout = self._checked_layout(batch[0][0], headers[0])
+        try:
+            coordinates, flags = rows_of_frames(texts, headers, layout, self._order)
+        except MalformedTableError:
+            self._find_fault(batch, layout)
+        cells = self._length * np.array([header.box.cell for header in headers])
+        origins = self._length * np.array([header.box.origin for header in headers])
+        needed = self.pbc if layout.kind == "x" and not self.pbc.any() else np.ones(3, bool)
+        for (text, _), cell in zip(batch, cells, strict=True):
+            check_cell(cell, needed, self._where(text))
+        if layout.unwrapped:
+            self._warn_of_few_digits(coordinates, 1.0 if layout.scaled else self._length, cells)
+        if not layout.scaled and self._length != 1.0:
+            coordinates *= self._length
+        positions, images = positions_and_images(
+            coordinates, flags, cells, origins, self._first_origin, self.pbc, layout
+        )
+        steps = np.array([header.step for header in headers], np.int64)
+        return FrameChunk(positions, cells, steps, self._times(headers, steps), images)
+
+    def _times(self, headers: list[Header], steps: NDArray[np.int64]) -> NDArray[np.float64] | None:
+        times = np.empty(len(steps))
+        if self._timestep is not None:
+            times[:] = steps * float(self._timestep)
+        elif self._time is None or any(header.time is None for header in headers):
+            return None
+        else:
+            times[:] = [header.time for header in headers]
+            times *= self._time
+        return times
+
+    @property
+    def _time(self) -> float | None:
+        """Picoseconds in the file's unit of time."""
+        return None if self._units is None else TIME_UNITS.get(self._units)
+
+    def _texts(self, number: int = 0, offset: int = 0) -> Iterator[FrameText]:
+        """The complete frames' texts; what is done with an incomplete one is decided here."""
+        for text in frame_texts(self._path, number, offset):
+            cut = cut_short(text) if text.last else None
+            if cut is None:
+                yield text
+            elif self._incomplete_last == "error":
+                cut.rule += "; incomplete_last='drop' leaves the last frame out"
+                self._refuse(text, cut)
+            else:
+                self._warn(f"{self._where(text)}: {cut.rule}; this last frame is left out")
+
+    def _parse(self, text: FrameText) -> Header:
+        try:
+            return parse_header(text.data)
+        except DumpError as error:
+            self._refuse(text, error)
+
+    def _checked_units(self, text: FrameText, header: Header) -> str | None:
+        units = header.units
+        if units is not None and units not in LENGTH_UNITS:
+            rule = f"units must be one of {sorted(LENGTH_UNITS)}, received {units!r}"
+            self._refuse(text, DumpError(0, rule))
+        if units is not None and self._units not in (None, units):
+            rule = f"the file says units {units!r}, but {self._units!r} came before"
+            self._refuse(text, DumpError(0, rule))
+        return units
+
+    def _first_pbc(self, header: Header, pbc: ArrayLike | None) -> NDArray[np.bool_]:
+        given = None if pbc is None else np.broadcast_to(np.asarray(pbc, dtype=bool), (3,))
+        if header.box.pbc is None:
+            if given is None:
+                raise ValueError(
+                    f"{self.source}: the file does not say which directions are periodic; pass pbc="
+                )
+            return given.copy()
+        known = np.array(header.box.pbc)
+        if given is not None and not np.array_equal(known, given):
+            raise ValueError(
+                f"{self.source}: the file says pbc={known.tolist()}, received {given.tolist()}"
+            )
+        return known
+
+    def _checked_layout(self, text: FrameText, header: Header) -> Layout:
+        layout = find_layout(header.columns, tuple(self.pbc.tolist()))
+        if layout is None:
+            rule = (
+                "a dump needs coordinates: columns x y z, xu yu zu, xs ys zs or xsu ysu zsu, "
+                f"received {' '.join(header.columns)!r}"
+            )
+            self._refuse(text, DumpError(header.size - 1, rule))
+        if text.number > 0 and layout.role != self._layout.role:
+            rule = (
+                "coordinates, image flags, id, type and element must be given as in the first "
+                f"frame, received {' '.join(header.columns)!r}"
+            )
+            self._refuse(text, DumpError(header.size - 1, rule))
+        return layout
+
+    def _check_header(self, text: FrameText, header: Header) -> None:
+        if header.n_atoms != self._n_atoms:
+            rule = (
+                f"the number of atoms must stay {self._n_atoms}, as in the first frame, "
+                f"received {header.n_atoms}"
+            )
+            self._refuse(text, DumpError(text.data.index(b"ITEM: NUMBER"), rule))
+        if header.box.pbc is not None and header.box.pbc != tuple(self.pbc.tolist()):
+            rule = (
+                f"periodicity must stay {self.pbc.tolist()}, as in the first frame, "
+                f"received {list(header.box.pbc)}"
+            )
+            self._refuse(text, DumpError(text.data.index(b"ITEM: BOX"), rule))
+        self._checked_units(text, header)
+
+    def _find_fault(self, batch: list[tuple[FrameText, Header]], layout: Layout) -> NoReturn:
+        """Parse a batch that was refused frame by frame, and say where it is wrong."""
+        for text, header in batch:
+            try:
+                rows_of_frames([text.data], [header], layout, self._order)
+            except MalformedTableError:
+                self._refuse(text, fault(text.data, header, layout, self._order))
+        raise ValueError(f"{self._where(batch[0][0])}: the rows cannot be read")
+
+    def _warn_of_few_digits(
+        self, coordinates: NDArray[np.float64], length: float, cells: NDArray[np.float64]
+    ) -> None:
+        if self._layout.scaled:
+            length = float(np.linalg.norm(cells, axis=2).max())
+        if "digits" in self._warned or np.abs(coordinates).max() * length <= _LARGE:
+            return
+        large = coordinates[np.abs(coordinates) * length > _LARGE][:100]
+        # Where the text has more than six digits, nothing is lost.
+        if all(float(f"{value:g}") == value for value in large.tolist()):
+            self._warned.add("digits")
+            self._warn(
+                f"{self.source}: unwrapped coordinates beyond {_LARGE:g} angstrom with six digits "
+                "(LAMMPS' default %g) are only good to 0.05 angstrom; write x y z with ix iy iz, "
+                "or use dump_modify format float %.10g"
+            )
+
+    def _warn(self, message: str) -> None:
+        if message not in self._warned:
+            self._warned.add(message)
+            warnings.warn(message, UserWarning, stacklevel=4)
+
+    def _where(self, text: FrameText) -> str:
+        return f"{self.source}, frame {text.number}"
+
+    def _refuse(self, text: FrameText, error: DumpError) -> NoReturn:
+        row = row_number(self._path, text.offset + error.position)
+        raise ValueError(f"{self._where(text)}, row {row}: {error.rule}") from error
+
+    def __repr__(self) -> str:
+        return f"LAMMPSDump({self.source!r}, n_atoms={self._n_atoms}, pbc={self.pbc.tolist()})"
+
+
+def _joined(parts: list[FrameChunk]) -> FrameChunk:
+    if len(parts) == 1:
+        return parts[0]
+    steps = [part.steps for part in parts if part.steps is not None]
+    times = [part.times for part in parts if part.times is not None]
+    images = [part.images for part in parts if part.images is not None]
+    return FrameChunk(
+        np.concatenate([part.positions for part in parts]),
+        np.concatenate([part.cells for part in parts]),
+        np.concatenate(steps),
+        np.concatenate(times) if len(times) == len(parts) else None,
+        np.concatenate(images) if images else None,
+    )

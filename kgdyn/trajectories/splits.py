@@ -1,0 +1,94 @@
+"""Parts to train, validate and test on, so that no lagged pair lies in two of them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+
+from kgdyn.trajectories.lagged_pairs import as_trajectories
+from kgdyn.trajectories.trajectory import Trajectory
+
+__all__ = ["split_by_time", "split_by_trajectory"]
+
+
+def split_by_time(
+    trajectories: Trajectory | Sequence[Trajectory], fractions: Sequence[float]
+) -> list[list[Trajectory]]:
+    """Cut each trajectory, in time order, into parts of these fractions of its frames.
+
+    Pairs are made inside each part, so none crosses a cut.
+
+    Parameters
+    ----------
+    trajectories : Trajectory or sequence of Trajectory
+    fractions : sequence of float
+        Positive, summing to at most 1; frames beyond the sum are left out.
+
+    Returns
+    -------
+    One list of trajectories for each fraction.
+
+    Raises
+    ------
+    ValueError
+        For fractions that are not positive or sum to more than 1, or a part without a frame.
+    """
+    _check_fractions(fractions)
+    cuts = np.concatenate([[0.0], np.cumsum(fractions)])
+    parts: list[list[Trajectory]] = [[] for _ in fractions]
+    for trajectory in as_trajectories(trajectories):
+        borders = np.round(cuts * trajectory.n_frames).astype(int)
+        for part, start, stop in zip(parts, borders[:-1], borders[1:], strict=True):
+            part.append(trajectory[start:stop])
+    return parts
+
+
+def split_by_trajectory(
+    trajectories: Sequence[Trajectory], fractions: Sequence[float]
+) -> list[list[Trajectory]]:
+    """Deal out whole trajectories, in their order, by their share of all frames.
+
+    Parameters
+    ----------
+    trajectories : sequence of Trajectory, at least one for each fraction.
+    fractions : sequence of float
+        Positive, summing to 1.
+
+    Returns
+    -------
+    One list of trajectories for each fraction, none empty.
+
+    Raises
+    ------
+    ValueError
+        For fractions that do not sum to 1, or fewer trajectories than fractions.
+    """
+    _check_fractions(fractions)
+    trajectories = as_trajectories(trajectories)
+    if not np.isclose(sum(fractions), 1.0):
+        raise ValueError(f"fractions must sum to 1, received {list(fractions)}")
+    if len(trajectories) < len(fractions):
+        raise ValueError(
+            f"trajectories: at least one for each of {len(fractions)} fractions is needed, "
+            f"received {len(trajectories)}"
+        )
+    frames = np.array([trajectory.n_frames for trajectory in trajectories], dtype=float)
+    middle = (np.cumsum(frames) - frames / 2) / frames.sum()
+    wanted = np.searchsorted(np.cumsum(fractions)[:-1], middle, side="right")
+    # Every part keeps at least one trajectory: push borders apart where one would be empty.
+    borders = [0, *np.searchsorted(wanted, np.arange(1, len(fractions))), len(trajectories)]
+    for part in range(1, len(fractions)):
+        borders[part] = max(borders[part], borders[part - 1] + 1)
+    for part in range(len(fractions) - 1, 0, -1):
+        borders[part] = min(borders[part], borders[part + 1] - 1)
+    return [list(trajectories[start:stop]) for start, stop in itertools.pairwise(borders)]
+
+
+def _check_fractions(fractions: Sequence[float]) -> None:
+    values = np.asarray(fractions, dtype=float)
+    if values.ndim != 1 or len(values) == 0 or np.any(values <= 0) or values.sum() > 1 + 1e-9:
+        raise ValueError(
+            f"fractions must be positive and sum to at most 1, received {list(fractions)}"
+        )

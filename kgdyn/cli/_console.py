@@ -22,7 +22,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-__all__ = ["console", "progress_bar", "say", "set_quiet", "user_errors"]
+__all__ = ["console", "load_tensorflow", "progress_bar", "say", "set_quiet", "user_errors"]
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -106,9 +106,31 @@ def _escaped(text: str) -> str:
 def _calm_libraries() -> None:
     """TensorFlow's notes about drivers that nobody asked for."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     logging.getLogger("absl").setLevel(logging.ERROR)
     warnings.showwarning = _show_warning
+
+
+@contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """Close the ears to what C++ libraries print while they load; errors still raise."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
+
+
+def load_tensorflow() -> None:
+    """Import TensorFlow and let it look for devices, without its notes about drivers."""
+    with quiet_stderr():
+        import tensorflow as tf
+
+        tf.constant(0)
 
 
 def _show_warning(message: Any, category: Any, *args: Any, **kwargs: Any) -> None:

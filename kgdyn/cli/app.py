@@ -5,7 +5,9 @@ from __future__ import annotations
 import typer
 
 from kgdyn.cli.assign import assign
+from kgdyn.cli.convert import convert
 from kgdyn.cli.demo import demo
+from kgdyn.cli.inspect import inspect
 from kgdyn.cli.train import train
 from kgdyn.cli.validate import validate
 
@@ -35,5 +37,5 @@ def main(
     """Learn what atoms do: states and their kinetics from molecular dynamics."""
 
 
-for _command in (demo, train, assign, validate):
+for _command in (demo, inspect, convert, train, assign, validate):
     app.command()(_command)

@@ -9,7 +9,7 @@ import numpy as np
 import typer
 
 from kgdyn.cli import _options as options
-from kgdyn.cli._console import progress_bar, say, set_quiet, user_errors
+from kgdyn.cli._console import load_tensorflow, progress_bar, say, set_quiet, user_errors
 
 __all__ = ["assign", "assign_with_progress"]
 
@@ -31,10 +31,11 @@ def assign(
 
     Several trajectories of the same targets follow each other in the file.
     """
+    set_quiet(quiet)
+    load_tensorflow()
     from kgdyn.cli._files import write_array
     from kgdyn.models import load_model
 
-    set_quiet(quiet)
     if output.suffix not in (".npy", ".h5", ".hdf5"):
         raise ValueError(f"output must end in .npy, .h5 or .hdf5, received {output}")
     network = load_model(model)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from kgdyn.cli import _options as options
-from kgdyn.cli._console import progress_bar, say, set_quiet, user_errors
+from kgdyn.cli._console import load_tensorflow, progress_bar, say, set_quiet, user_errors
 
 __all__ = ["demo"]
 
@@ -33,6 +33,7 @@ def demo(
     not run again.
     """
     set_quiet(quiet)
+    load_tensorflow()
     from kgdyn.toys import LiInFccSulfur
 
     system = LiInFccSulfur(duration=duration, seed=seed + 1)

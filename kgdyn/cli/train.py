@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from kgdyn.cli import _options as options
-from kgdyn.cli._console import progress_bar, say, set_quiet, user_errors
+from kgdyn.cli._console import load_tensorflow, progress_bar, say, set_quiet, user_errors
 
 __all__ = ["train", "train_and_save"]
 
@@ -39,9 +39,10 @@ def train(
 
     What is left of each trajectory is for `kgdyn validate`.
     """
+    set_quiet(quiet)
+    load_tensorflow()
     from kgdyn.training import TrainingSettings
 
-    set_quiet(quiet)
     found = options.read_trajectories(
         trajectories,
         targets=targets,

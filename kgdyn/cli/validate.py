@@ -12,7 +12,7 @@ import numpy as np
 import typer
 
 from kgdyn.cli import _options as options
-from kgdyn.cli._console import console, say, set_quiet, user_errors
+from kgdyn.cli._console import console, load_tensorflow, say, set_quiet, user_errors
 
 __all__ = ["validate", "validate_states"]
 
@@ -48,11 +48,12 @@ def validate(
     quiet: options.Quiet = False,
 ) -> None:
     """Test a model on held-out data: timescales over lag times, CK test, populations."""
+    set_quiet(quiet)
+    load_tensorflow()
     from kgdyn.cli.assign import assign_with_progress
     from kgdyn.models import load_model
     from kgdyn.trajectories import split_by_time
 
-    set_quiet(quiet)
     network = load_model(model)
     found = options.read_trajectories(
         trajectories,

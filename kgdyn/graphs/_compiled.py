@@ -191,6 +191,6 @@ def _check(
             f"{offsets.tolist()[:10]}"
         )
     for name, values in (("positions", wrapped.positions), ("cells", wrapped.cells)):
-        finite = np.isfinite(values).all(axis=(1, 2))
-        if not finite.all():
+        if not np.isfinite(values).all():
+            finite = np.isfinite(values).all(axis=(1, 2))
             raise ValueError(f"{name} must be finite, received others in frame {finite.argmin()}")

@@ -2,6 +2,9 @@
 
 Importing this file imports numba. All kernels release the GIL and share nothing but their
 arguments, so that threads may run them on disjoint rows of one frame or on different frames.
+
+Numba compiles again when the file of the outermost kernel changes, not when this one does:
+after editing here, delete ``__pycache__``.
 """
 
 from __future__ import annotations
@@ -15,7 +18,10 @@ import numpy as np
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+# Enough atoms to see where most of them are.
 _SAMPLES = 128
+# An atom's bin is found to within rounding: what the bins cover is taken this much smaller.
+_COVER = 1.0 - 1e-9
 
 
 # Its declared types leave out options that it takes.
@@ -209,3 +215,31 @@ def list_runs(home: Any, n_bins: Any, spans: Any, pbc: Any, start: Any, runs: An
                     runs[count, 2], runs[count, 3], runs[count, 4] = image_x, image_y, image_z
                     count += 1
     return count
+
+
+@compiled
+def coverage(home: Any, n_bins: Any, spans: Any, widths: Any, pbc: Any) -> float:
+    """The radius within which the bins around ``home`` hold every atom; infinite for all."""
+    cover = np.inf
+    for k in range(3):
+        if pbc[k] or home[k] - spans[k] > 0 or home[k] + spans[k] < n_bins[k] - 1:
+            cover = min(cover, spans[k] * widths[k] * _COVER)
+    return cover
+
+
+@compiled
+def keep_share(order: Any, share: tuple[int, int], left: Any, row_of: Any) -> None:
+    """Leave only one part of the rows, in the order of the bins: neighbours share a gather."""
+    part, n_parts = share
+    n_rows = 0
+    for atom in range(len(left)):
+        n_rows += left[atom]
+    first, last = n_rows * part // n_parts, n_rows * (part + 1) // n_parts
+    seen = 0
+    for p in range(len(order)):
+        atom = order[p]
+        if left[atom]:
+            if not first <= seen < last:
+                left[atom] = False
+                row_of[atom] = -1
+            seen += 1

@@ -10,13 +10,16 @@ from kgdyn.graphs._compiled_bins import (
     bulk_extent,
     cell_heights,
     compiled,
+    coverage,
     inlined,
+    keep_share,
     list_runs,
     plan_bins,
     reduce_cell,
     rewrap,
     sort_into_bins,
 )
+from kgdyn.graphs._compiled_selection import select_by_insertion, select_by_rank
 
 # The first search reaches this times the radius that holds M + 1 atoms at the mean density.
 _REACH_MARGIN = 1.15
@@ -27,62 +30,12 @@ _GROWTH = 2.0
 _CUT_MARGIN = 1.1
 # Where atoms find this times more atoms in their bin than on average, most of the cell is empty.
 _CROWDED = 2.0
-# An atom's bin is found to within rounding: what the bins cover is taken this much smaller.
-_COVER = 1.0 - 1e-9
 # Ranking compares all pairs: longer lists are better inserted one by one.
 _MOST_RANKED = 256
 # Cuts grow by a factor, so they start above zero, in angstrom, also among coincident atoms.
 _SHORTEST = 1e-3
 # At most this many bins: more would cost more to look through than they save.
 _BINS_PER_ATOM, _BINS = 64, 4096
-
-
-@compiled
-def select_by_rank(distances: Any, count: int, n_neighbors: int, chosen: Any) -> bool:
-    """The M nearest, in order, by counting smaller ones (vectorized); False if some are equal."""
-    ranks = 0
-    for i in range(count):
-        distance = distances[i]
-        rank = 0
-        for j in range(count):
-            rank += distances[j] < distance
-        ranks += rank
-        if rank < n_neighbors:
-            chosen[rank] = i
-    return ranks == count * (count - 1) // 2
-
-
-@compiled
-def select_by_insertion(
-    distances: Any, atoms: Any, count: int, n_neighbors: int, chosen: Any
-) -> None:
-    """The M nearest, by distance, then index, then image in the order met."""
-    held = 0
-    for i in range(count):
-        distance, atom = distances[i], atoms[i]
-        j = held
-        while j > 0:
-            other = chosen[j - 1]
-            if distances[other] < distance or (
-                distances[other] == distance and atoms[other] <= atom
-            ):
-                break
-            if j < n_neighbors:
-                chosen[j] = other
-            j -= 1
-        if j < n_neighbors:
-            chosen[j] = i
-            held = min(held + 1, n_neighbors)
-
-
-@compiled
-def coverage(home: Any, n_bins: Any, spans: Any, widths: Any, pbc: Any) -> float:
-    """The radius within which the bins around ``home`` hold every atom; infinite for all."""
-    cover = np.inf
-    for k in range(3):
-        if pbc[k] or home[k] - spans[k] > 0 or home[k] + spans[k] < n_bins[k] - 1:
-            cover = min(cover, spans[k] * widths[k] * _COVER)
-    return cover
 
 
 @compiled
@@ -198,24 +151,6 @@ def search_bins(
                 images[out, m, 1] = runs[r, 3]
                 images[out, m, 2] = runs[r, 4]
     return guess
-
-
-@compiled
-def keep_share(order: Any, share: tuple[int, int], left: Any, row_of: Any) -> None:
-    """Leave only one part of the rows, in the order of the bins: neighbours share a gather."""
-    part, n_parts = share
-    n_rows = 0
-    for atom in range(len(left)):
-        n_rows += left[atom]
-    first, last = n_rows * part // n_parts, n_rows * (part + 1) // n_parts
-    seen = 0
-    for p in range(len(order)):
-        atom = order[p]
-        if left[atom]:
-            if not first <= seen < last:
-                left[atom] = False
-                row_of[atom] = -1
-            seen += 1
 
 
 @inlined

@@ -9,6 +9,8 @@ Float = NDArray[np.float64]
 
 # An eigenvalue whose imaginary part is larger than this has no relaxation time.
 _IMAGINARY = 1e-9
+# An eigenvalue nearer to 1 than this is 1: rounding would make it a timescale of 1e16 lag times.
+_UNITY = 1e-12
 
 
 def koopman_matrices(cov_00: Float, cov_0t: Float) -> Float:
@@ -44,7 +46,7 @@ def nontrivial_eigenvalues(matrices: Float) -> NDArray[np.complex128]:
 def relaxation_times(eigenvalues: NDArray[np.complex128], lagtime: float) -> Float:
     """t = -lagtime / ln(lambda); NaN where lambda is negative, zero, complex or at least 1."""
     real = eigenvalues.real
-    valid = (np.abs(eigenvalues.imag) <= _IMAGINARY) & (real > 0.0) & (real < 1.0)
+    valid = (np.abs(eigenvalues.imag) <= _IMAGINARY) & (real > 0.0) & (real < 1.0 - _UNITY)
     result = np.full(real.shape, np.nan)
     result[valid] = -lagtime / np.log(real[valid])
     return result

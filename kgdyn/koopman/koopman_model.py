@@ -171,10 +171,12 @@ def _populations(segments: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]
 def _vamp2(total: Covariances) -> float:
     """Mean removed, the constant counted as 1: as :func:`kgdyn.scores.vamp2_score`."""
     n_pairs = total.n_pairs[0]
+    # Rows sum to 1: without the last state the functions are the same, but no direction is null.
+    kept = np.s_[:-1, :-1]
     mean_0, mean_t = total.sum_0[0] / n_pairs, total.sum_t[0] / n_pairs
-    cov_00 = total.cov_00[0] / n_pairs - np.outer(mean_0, mean_0)
-    cov_0t = total.cov_0t[0] / n_pairs - np.outer(mean_0, mean_t)
-    cov_tt = total.cov_tt[0] / n_pairs - np.outer(mean_t, mean_t)
+    cov_00 = (total.cov_00[0] / n_pairs - np.outer(mean_0, mean_0))[kept]
+    cov_0t = (total.cov_0t[0] / n_pairs - np.outer(mean_0, mean_t))[kept]
+    cov_tt = (total.cov_tt[0] / n_pairs - np.outer(mean_t, mean_t))[kept]
     inverse_00 = np.linalg.pinv(cov_00, rcond=1e-10, hermitian=True)
     inverse_tt = np.linalg.pinv(cov_tt, rcond=1e-10, hermitian=True)
     return 1.0 + float(np.trace(inverse_00 @ cov_0t @ inverse_tt @ cov_0t.T))

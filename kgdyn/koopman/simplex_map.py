@@ -76,7 +76,8 @@ def fit_simplex_map(chi_t: ArrayLike, chi_lag: ArrayLike) -> NDArray[np.float64]
     weights: NDArray[Any] = np.linalg.inv(candidates[_inner_simplex(candidates)])
     weights = _feasible(weights, candidates)
     if n_states > 2:
-        weights = _crispest(weights, candidates)
+        # Once more on all points: the candidates are not all of the hull.
+        weights = _feasible(_crispest(weights, candidates), points)
     matrix = from_chi @ weights
     matrix /= matrix.sum(axis=1, keepdims=True)
     order = np.argsort(-(chi_t @ matrix).mean(axis=0), kind="stable")

@@ -1,5 +1,6 @@
 """Systems with exact answers, for tests, examples and the demo."""
 
 from kgdyn.toys.li_fcc_s import LiInFccSulfur, site_labels, state_labels
+from kgdyn.toys.markov_chain import MarkovChain
 
-__all__ = ["LiInFccSulfur", "site_labels", "state_labels"]
+__all__ = ["LiInFccSulfur", "MarkovChain", "site_labels", "state_labels"]

@@ -3,6 +3,8 @@
 Foreign objects stop here: what leaves this room is :class:`Trajectory`.
 """
 
+from kgdyn.trajectories.frame_store import FrameStore
+from kgdyn.trajectories.inspection import Inspection, cell_parameters, inspect_source
 from kgdyn.trajectories.lagged_pairs import LaggedPairs, as_trajectories, lagged_pairs
 from kgdyn.trajectories.open_source import SourceOptions, open_source
 from kgdyn.trajectories.open_trajectory import (
@@ -19,11 +21,15 @@ from kgdyn.trajectories.trajectory import Trajectory, trajectory_from_arrays
 __all__ = [
     "FrameChunk",
     "FrameSource",
+    "FrameStore",
+    "Inspection",
     "LaggedPairs",
     "SourceOptions",
     "Trajectory",
     "as_trajectories",
+    "cell_parameters",
     "from_universe",
+    "inspect_source",
     "lagged_pairs",
     "load_source",
     "open_source",

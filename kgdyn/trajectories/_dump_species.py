@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,7 +15,7 @@ __all__ = ["species_of_atoms"]
 def species_of_atoms(
     source: str,
     n_atoms: int,
-    elements: Sequence[str | int] | None,
+    elements: Sequence[str | int] | Mapping[str, str | int] | None,
     types: ArrayLike | None,
     type_texts: list[str] | None,
     symbols: list[str] | None,
@@ -46,6 +46,10 @@ def species_of_atoms(
         raise TypeError(
             f"elements must be a sequence with one symbol for each type, received {elements!r}"
         )
+    if isinstance(elements, Mapping):
+        labels = _types_of_atoms(source, n_atoms, types, type_texts).astype(str)
+        table = {str(label): element for label, element in elements.items()}
+        return numbers_of_labels(labels.tolist(), table, source)
     numbers = np.array([species_number(element, source) for element in elements], np.int32)
     found = _types_of_atoms(source, n_atoms, types, type_texts)
     if found.min() < 1 or found.max() > len(numbers):

@@ -23,6 +23,7 @@ _Path = str | PathLike[str]
 # What readers raise on broken files.
 READ_ERRORS = (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, RuntimeError)
 
+_LAMMPS_DATA = (".data", ".lmp", ".lammps", ".lmpdat")
 _LAMMPS_COLUMNS = {
     "atomic": "id type x y z",
     "charge": "id type charge x y z",
@@ -59,8 +60,8 @@ def universe_from_files(
 ) -> MDAnalysis.Universe:
     """Open a topology and one or several coordinate files, each checked for a missing end.
 
-    Several files are one trajectory, joined in order. Nothing is written beside the files, and
-    no element is guessed.
+    Several files are one trajectory, joined in order; none is the topology alone. Nothing is
+    written beside the files, and no element is guessed.
 
     Raises
     ------
@@ -81,11 +82,13 @@ def universe_from_files(
         elif path.suffix.lower() == ".dcd":
             check_dcd(path)
         files.append((str(path), reader))
-    options = _lammps_columns(Path(topology))
+    options = _lammps_options(Path(topology))
     try:
         with warnings.catch_warnings():
             # Their notes to developers, and about masses and times that are not used here.
             warnings.filterwarnings("ignore", module="MDAnalysis")
+            if not files:
+                return MDAnalysis.Universe(str(topology), to_guess=(), **options)
             if len(files) == 1:
                 return MDAnalysis.Universe(
                     str(topology), files[0][0], format=files[0][1], to_guess=(), **options
@@ -131,16 +134,19 @@ def checked_files(readers: Sequence[Any], n_frames: int, source: str) -> XDRInde
     )
 
 
-def _lammps_columns(topology: Path) -> dict[str, str]:
-    """MDAnalysis' ``atom_style`` for a LAMMPS data file that names its style.
+def _lammps_options(topology: Path) -> dict[str, str]:
+    """What MDAnalysis must be told of a LAMMPS data file: that it is one, and its columns.
 
-    It tells styles apart by the number of columns, which does not work for all of them.
+    MDAnalysis tells styles apart by the number of columns, which does not work for all of them.
     """
-    if topology.suffix.lower() == ".data":
-        with open(topology, errors="replace") as file:
-            for line in file:
-                section, _, style = line.partition("#")
-                if section.strip() == "Atoms":
-                    columns = _LAMMPS_COLUMNS.get(style.strip())
-                    return {} if columns is None else {"atom_style": columns}
-    return {}
+    if topology.suffix.lower() not in _LAMMPS_DATA:
+        return {}
+    options = {"topology_format": "DATA"}
+    with open(topology, errors="replace") as file:
+        for line in file:
+            section, _, style = line.partition("#")
+            if section.strip() == "Atoms":
+                if style.strip() in _LAMMPS_COLUMNS:
+                    options["atom_style"] = _LAMMPS_COLUMNS[style.strip()]
+                break
+    return options

@@ -13,12 +13,17 @@ from kgdyn.trajectories._species import Elements, numbers_of_labels, species_num
 __all__ = ["universe_species"]
 
 
+# Force fields write 12.0112 for 12.011; no two elements' masses are as near as this.
+_MASS_TOLERANCE = 0.02
+
+
 def universe_species(universe: Any, elements: Elements | None, source: str) -> NDArray[np.int32]:
     """(n_atoms,) atomic numbers.
 
     In this order: ``elements``; the topology's elements, if every atom has one; atom names, if
     all are spelled as element symbols are ("Li", not "LI" or "OW"; types only where there are
-    no names, because MDAnalysis may have guessed them). Masses are never used.
+    no names, because MDAnalysis may have guessed them). Masses are used only if asked for, with
+    ``elements="masses"``.
 
     Raises
     ------
@@ -42,7 +47,12 @@ def universe_species(universe: Any, elements: Elements | None, source: str) -> N
             f"Types: {_distinct(types)}; names: {_distinct(names)}"
         )
     if isinstance(elements, str):
-        raise TypeError(f"elements must be a mapping or a list of symbols, received {elements!r}")
+        if elements != "masses":
+            raise TypeError(
+                "elements must be a mapping, a list of symbols or the word 'masses', "
+                f"received {elements!r}"
+            )
+        return _species_of_masses(universe, source)
     if isinstance(elements, Mapping):
         table = {str(label): element for label, element in elements.items()}
         for labels in (types, names):
@@ -64,6 +74,24 @@ def universe_species(universe: Any, elements: Elements | None, source: str) -> N
         )
     numbers = [species_number(element, source) for element in symbols_given]
     return np.array(numbers, dtype=np.int32)
+
+
+def _species_of_masses(universe: Any, source: str) -> NDArray[np.int32]:
+    """(n_atoms,) atomic numbers of the elements whose standard masses the topology has."""
+    from ase.data import atomic_masses
+
+    if not hasattr(universe.atoms, "masses"):
+        raise ValueError(f"{source}: elements='masses' needs a topology with masses")
+    masses, which = np.unique(universe.atoms.masses, return_inverse=True)
+    difference = np.abs(masses[:, None] - atomic_masses[None, 1:])
+    bad = masses[difference.min(axis=1) > _MASS_TOLERANCE]
+    if len(bad):
+        raise ValueError(
+            f"{source}: elements='masses' needs the masses of elements, within {_MASS_TOLERANCE} "
+            f"amu, received {bad.tolist()}"
+        )
+    result: NDArray[np.int32] = (difference.argmin(axis=1) + 1).astype(np.int32)[which]
+    return result
 
 
 def _distinct(labels: list[str]) -> str:

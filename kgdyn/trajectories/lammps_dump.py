@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -52,9 +52,9 @@ class LAMMPSDump:
     Parameters
     ----------
     path : path of the dump, plain or gzip.
-    elements : sequence of str or int
-        Symbol of each LAMMPS type, type 1 first (a positive integer for a bead). Only a dump
-        with an ``element`` column can do without.
+    elements : sequence of str or int, or mapping
+        Symbol of each LAMMPS type, type 1 first (a positive integer for a bead); or type ->
+        symbol. Only a dump with an ``element`` column can do without.
     frame_interval : float, optional, ps
         Time between frames, if neither ``timestep`` nor the file gives it.
     timestep : float, optional, ps
@@ -91,7 +91,7 @@ class LAMMPSDump:
         self,
         path: str | os.PathLike[str],
         *,
-        elements: Sequence[str | int] | None = None,
+        elements: Sequence[str | int] | Mapping[str, str | int] | None = None,
         frame_interval: float | None = None,
         timestep: float | None = None,
         types: ArrayLike | None = None,
@@ -118,6 +118,8 @@ class LAMMPSDump:
         self._frame_interval, self._timestep = frame_interval, timestep
         self._incomplete_last = incomplete_last
         self._warned: set[str] = set()
+        self.named_elements = True  # False where species are just LAMMPS types
+        self.universe: Any = None  # of a topology with the same atoms, where there is one
 
         text = next(self._texts(), None)
         if text is None:

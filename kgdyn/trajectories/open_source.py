@@ -26,8 +26,9 @@ class SourceOptions:
     ----------
     topology : path, optional
         For formats without atoms (XTC, TRR, DCD ...): any topology that MDAnalysis reads.
-    elements : sequence or mapping, optional
-        Symbols in the order of LAMMPS types, or label -> symbol.
+    elements : sequence, mapping or "masses", optional
+        Symbols in the order of LAMMPS types, or label (type, atom name) -> symbol. "masses" takes
+        the elements from the masses of a topology.
     frame_interval : float, ps, optional
         Time between frames.
     timestep : float, ps, optional
@@ -37,7 +38,7 @@ class SourceOptions:
     """
 
     topology: _Path | None = None
-    elements: Sequence[str | int] | Mapping[str, str | int] | None = None
+    elements: Sequence[str | int] | Mapping[str, str | int] | str | None = None
     frame_interval: float | None = None
     timestep: float | None = None
     pbc: ArrayLike | None = None
@@ -64,6 +65,13 @@ def open_source(path: _Path | Sequence[_Path], options: SourceOptions | None = N
     """
     options = options or SourceOptions()
     paths = [Path(path)] if isinstance(path, (str, os.PathLike)) else [Path(part) for part in path]
+    if isinstance(options.elements, str) and options.elements != "masses":
+        raise ValueError(
+            "elements must be a sequence, a mapping or the word 'masses', "
+            f"received {options.elements!r}"
+        )
+    if options.elements == "masses" and options.topology is None:
+        raise ValueError("elements='masses' needs a topology, which has them")
     if not paths:
         raise ValueError("path: at least one file is needed, received none")
     for part in (*paths, *([Path(options.topology)] if options.topology else [])):
@@ -71,6 +79,8 @@ def open_source(path: _Path | Sequence[_Path], options: SourceOptions | None = N
             raise FileNotFoundError(f"{part}: there is no such file")
     name = paths[0].name.lower().removesuffix(".gz")
     if options.topology is not None:
+        if len(paths) == 1 and is_dump(paths[0]):
+            return _dump_with_topology(paths[0], options.topology, options)
         return _universe(options.topology, paths, options)
     if "xdatcar" in name:
         from kgdyn.trajectories.xdatcar import XDATCARSource
@@ -98,14 +108,9 @@ def _single(path: Path, name: str, options: SourceOptions) -> FrameSource:
 
         elements = options.elements if isinstance(options.elements, Mapping) else None
         return ExtXYZSource(path, elements=elements, frame_interval=options.frame_interval)
-    if name.endswith(_DUMPS) or name.startswith("dump.") or _is_dump(path):
+    if name.endswith(_DUMPS) or name.startswith("dump.") or is_dump(path):
         from kgdyn.trajectories.lammps_dump import LAMMPSDump
 
-        if isinstance(options.elements, Mapping):
-            raise ValueError(
-                f"{path}: elements must be symbols in the order of LAMMPS types, "
-                f"received {dict(options.elements)}"
-            )
         return LAMMPSDump(
             path,
             elements=options.elements,
@@ -121,6 +126,38 @@ def _single(path: Path, name: str, options: SourceOptions) -> FrameSource:
     )
 
 
+def _dump_with_topology(path: Path, topology: _Path, options: SourceOptions) -> FrameSource:
+    """A dump by our own reader; elements, bonds and residues of its atoms from a topology."""
+    from kgdyn.trajectories._universe_species import universe_species
+    from kgdyn.trajectories.lammps_dump import LAMMPSDump
+    from kgdyn.trajectories.mdanalysis_source import universe_from_files
+
+    universe = universe_from_files(topology, [])
+    species = universe_species(universe, options.elements, str(topology))
+    of_type: dict[str, int] = {}
+    for label, number in zip(universe.atoms.types, species.tolist(), strict=True):
+        if of_type.setdefault(str(label), number) != number:
+            raise ValueError(f"{topology}: type {label} stands for several elements")
+    dump = LAMMPSDump(
+        path,
+        elements=of_type,
+        types=None,
+        frame_interval=options.frame_interval,
+        timestep=options.timestep,
+        pbc=options.pbc,
+    )
+    if len(dump.species) != len(species):
+        raise ValueError(
+            f"{path}: has {len(dump.species)} atoms, its topology {topology} {len(species)}"
+        )
+    if not (dump.species == species).all():
+        raise ValueError(
+            f"{path}: its atoms, in the order of ids, have other elements than those of {topology}"
+        )
+    dump.universe = universe
+    return dump
+
+
 def _universe(topology: _Path, paths: Sequence[Path], options: SourceOptions) -> FrameSource:
     from kgdyn.trajectories.mdanalysis_source import UniverseSource, universe_from_files
 
@@ -133,9 +170,13 @@ def _universe(topology: _Path, paths: Sequence[Path], options: SourceOptions) ->
     )
 
 
-def _is_dump(path: Path) -> bool:
-    """Whether a file begins as a LAMMPS text dump does."""
-    with path.open("rb") as file:
+def is_dump(path: Path) -> bool:
+    """Whether a file (plain or gz) begins as a LAMMPS text dump does."""
+    import gzip
+
+    with path.open("rb") as plain:
+        zipped = plain.read(2) == b"\x1f\x8b"
+    with gzip.open(path) if zipped else path.open("rb") as file:
         return file.read(64).lstrip().startswith(b"ITEM:")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["element_name", "element_numbers"]
+__all__ = ["NUMBER_OF_SYMBOL", "element_name", "element_numbers"]
 
 _SYMBOLS = tuple(
     """

@@ -15,7 +15,7 @@ Every other room speaks of these two classes, with these names, shapes and units
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,14 @@ def readonly(array: ArrayLike, dtype: Any = None) -> NDArray[Any]:
     view = np.asarray(array, dtype=dtype).view()
     view.flags.writeable = False
     return view
+
+
+def periodic_directions(pbc: ArrayLike, where: str) -> NDArray[np.bool_]:
+    """(3,) read-only bool array from one bool for all directions, or three."""
+    given = np.asarray(pbc, dtype=bool)
+    if given.shape not in ((), (3,)):
+        raise ValueError(f"{where}: pbc must be one bool or three, received shape {given.shape}")
+    return readonly(np.broadcast_to(given, (3,)))
 
 
 def cell_volume(cell: ArrayLike) -> float:
@@ -64,7 +72,7 @@ def check_cell(cell: NDArray[np.float64], pbc: NDArray[np.bool_], where: str) ->
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Frame:
     """One instant of a simulation.
 
@@ -93,12 +101,12 @@ class Frame:
     species: NDArray[np.int32]
     step: int | None = None
     time: float | None = None
-    where: str = field(default="frame", compare=False)
+    where: str = "frame"
 
     def __post_init__(self) -> None:
         positions = readonly(self.positions, np.float64)
         cell = readonly(self.cell, np.float64)
-        pbc = readonly(np.broadcast_to(np.asarray(self.pbc, dtype=bool), (3,)))
+        pbc = periodic_directions(self.pbc, self.where)
         species = readonly(self.species, np.int32)
         if positions.ndim != 2 or positions.shape[1] != 3:
             raise ValueError(
@@ -135,7 +143,7 @@ class Frame:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TargetGroups:
     """Which atoms make up each target: one atom (an ion) or several (a molecule).
 

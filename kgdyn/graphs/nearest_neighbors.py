@@ -107,7 +107,8 @@ def batch_nearest_neighbors(
     Raises
     ------
     ValueError
-        If ``n_neighbors`` is below 1, or frames without periodicity have too few atoms.
+        If ``n_neighbors`` is below 1, frames without periodicity have too few atoms, or rows are
+        not atoms.
     """
     positions = np.asarray(positions, dtype=np.float64)
     periodic = np.broadcast_to(np.asarray(pbc, dtype=bool), (3,))
@@ -115,6 +116,11 @@ def batch_nearest_neighbors(
     check_n_neighbors(n_neighbors, n_atoms, periodic, where)
     wrapped = wrap(positions, np.asarray(cells, dtype=np.float64), periodic)
     chosen = np.arange(n_atoms) if rows is None else np.asarray(rows, dtype=np.int64)
+    if len(chosen) and (chosen.min() < 0 or chosen.max() >= n_atoms):
+        raise ValueError(
+            f"{where}: rows must be from 0 to {n_atoms - 1}, received {chosen.min()} to "
+            f"{chosen.max()}"
+        )
     found: tuple[Int, Float, Int]
     if compiled_available():
         found = compiled_search(wrapped, periodic, n_neighbors, chosen, n_threads)

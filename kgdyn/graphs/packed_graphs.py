@@ -63,7 +63,8 @@ def pack_graphs(
     """Build the M-nearest-neighbour graphs of several frames of the same atoms.
 
     Where the M-th distance falls inside a shell of equal distances, as in a perfect crystal, the
-    neighbours kept are those whose own neighbours are nearest: never a matter of index.
+    neighbours kept are those whose own neighbours are nearest; their index decides only between
+    surroundings that are alike.
 
     Parameters
     ----------
@@ -84,6 +85,7 @@ def pack_graphs(
     """
     found = symmetric_neighbors(positions, cells, pbc, n_neighbors, where)
     n_frames, n_atoms = found.indices.shape[:2]
+    targets.check_within(n_atoms)
     frames = np.arange(n_frames + 1, dtype=np.int64)
     group_sizes = np.diff(targets.offsets)
     return PackedGraphs(

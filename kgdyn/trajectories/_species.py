@@ -7,25 +7,19 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from kgdyn.elements import NUMBER_OF_SYMBOL
+
 __all__ = ["Elements", "numbers_of_labels", "species_number"]
 
 # What a user may pass: label -> element, or elements in the order of numeric types or of atoms.
 # An element is a symbol, or a positive integer for the beads of a coarse-grained model.
 Elements = Mapping[str, str | int] | Sequence[str | int]
 
-_SYMBOLS = (
-    "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se "
-    "Br Kr Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb "
-    "Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm "
-    "Bk Cf Es Fm Md No Lr Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts Og"
-)
-_NUMBER_OF_SYMBOL = {symbol: number for number, symbol in enumerate(_SYMBOLS.split(), start=1)}
-
 
 def species_number(element: str | int, source: str) -> int:
     """Atomic number of a symbol; a positive integer stands for itself."""
     if isinstance(element, str):
-        number = _NUMBER_OF_SYMBOL.get(element.strip())
+        number = NUMBER_OF_SYMBOL.get(element.strip())
         if number is None:
             raise ValueError(f"{source}: {element!r} is not the symbol of an element")
         return number
@@ -51,7 +45,7 @@ def numbers_of_labels(
     """
     names, which = np.unique(np.asarray(list(labels), dtype=str), return_inverse=True)
     table = {name: name for name in names.tolist()} if elements is None else elements
-    known = table.keys() if elements is not None else _NUMBER_OF_SYMBOL.keys()
+    known = table.keys() if elements is not None else NUMBER_OF_SYMBOL.keys()
     unknown = [name for name in names.tolist() if name not in known]
     if unknown:
         raise ValueError(

@@ -300,6 +300,7 @@ class FrameStore:
             self._targets(index),
             entry["frame_interval"],
             segment_offsets=np.asarray(entry["segment_offsets"], dtype=np.int64),
+            images=self.images(index),
             source=entry["name"],
         )
 

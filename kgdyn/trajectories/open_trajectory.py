@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from kgdyn.frames import TargetGroups
-from kgdyn.trajectories._frame_checks import check_frames
+from kgdyn.trajectories._frame_checks import check_frame_interval
+from kgdyn.trajectories._store_frames import Columns, FrameColumns
 from kgdyn.trajectories.frame_store import FrameStore
 from kgdyn.trajectories.open_source import SourceOptions, open_source
 from kgdyn.trajectories.segments import interval_from_times, segment_offsets
-from kgdyn.trajectories.source import FrameChunk, FrameSource
+from kgdyn.trajectories.source import FrameSource
 from kgdyn.trajectories.targets import select_targets
 from kgdyn.trajectories.trajectory import Trajectory
 
@@ -141,26 +142,33 @@ def load_source(
 ) -> Trajectory:
     """Read all frames of a source into memory, split where steps or times are irregular.
 
+    Positions become float32 as in a frame store (:mod:`kgdyn.trajectories.frame_store`): beyond
+    1024 angstrom they are wrapped first.
+
     Raises
     ------
     ValueError
         For frames that are broken, or if nothing tells the frame interval.
     """
     targets.check_within(len(source.species))
-    chunks: list[FrameChunk] = []
-    done = 0
+    check_frame_interval(frame_interval, source.source)
+    seen = FrameColumns(source, source.source, 0)
+    parts: list[Columns] = []
     for chunk in source.chunks():
-        check_frames(chunk.positions, chunk.cells, source.pbc, source.source, done)
-        chunks.append(chunk)
-        done += chunk.n_frames
-        if progress is not None:
-            progress(done, source.n_frames)
-    if not chunks:
+        if chunk.n_frames:
+            parts.append(seen.convert(chunk))
+            if progress is not None:
+                progress(seen.n_frames, source.n_frames)
+    if not parts:
         raise ValueError(f"{source.source}: holds no frame")
-    steps = _joined([chunk.steps for chunk in chunks])
-    times = _joined([chunk.times for chunk in chunks])
-    offsets, _ = segment_offsets(steps, times, n_frames=done, frame_interval=frame_interval)
-    interval = frame_interval or source.frame_interval
+    if source.n_frames not in (None, seen.n_frames):
+        raise ValueError(
+            f"{source.source}: gave {seen.n_frames} frames, expected {source.n_frames}; the file "
+            "may be cut short"
+        )
+    steps, times, images = (_joined(parts, name) for name in ("steps", "times", "images"))
+    interval = source.frame_interval if frame_interval is None else frame_interval
+    offsets, _ = segment_offsets(steps, times, n_frames=seen.n_frames, frame_interval=interval)
     if interval is None and times is not None:
         interval = interval_from_times(times, offsets)
     if interval is None:
@@ -169,16 +177,14 @@ def load_source(
             "time between frames"
         )
     return Trajectory(
-        positions=np.concatenate([chunk.positions for chunk in chunks]).astype(
-            np.float32, copy=False
-        ),
-        cells=np.concatenate([chunk.cells for chunk in chunks]),
+        positions=_joined(parts, "positions"),
+        cells=_joined(parts, "cells"),
         pbc=source.pbc,
         species=source.species,
         targets=targets,
         frame_interval=interval,
         segment_offsets=offsets,
-        images=_joined([chunk.images for chunk in chunks]),
+        images=images,
         source=source.source,
     )
 
@@ -187,5 +193,5 @@ def _groups(targets: TargetGroups | Sequence[int]) -> TargetGroups:
     return targets if isinstance(targets, TargetGroups) else TargetGroups.from_indices(targets)
 
 
-def _joined(parts: Sequence[Any]) -> Any:
-    return None if any(part is None for part in parts) else np.concatenate(parts)
+def _joined(parts: Sequence[Columns], name: str) -> Any:
+    return np.concatenate([part[name] for part in parts]) if name in parts[0] else None

@@ -88,7 +88,8 @@ def split_by_trajectory(
 
 def _check_fractions(fractions: Sequence[float]) -> None:
     values = np.asarray(fractions, dtype=float)
-    if values.ndim != 1 or len(values) == 0 or np.any(values <= 0) or values.sum() > 1 + 1e-9:
+    usable = values.ndim == 1 and len(values) > 0 and bool(np.all(values > 0))  # NaN is not
+    if not usable or values.sum() > 1 + 1e-9:
         raise ValueError(
             f"fractions must be positive and sum to at most 1, received {list(fractions)}"
         )

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kgdyn.frames import Frame, TargetGroups, check_cell, readonly
+from kgdyn.frames import Frame, TargetGroups, check_cell, periodic_directions, readonly
 
 __all__ = ["Trajectory", "trajectory_from_arrays"]
 
 _FRAMES_PER_CHECK = 4096
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Trajectory:
     """Frames of one simulation, with what is to be looked at in them.
 
@@ -63,7 +63,7 @@ class Trajectory:
     def __post_init__(self) -> None:
         positions, cells = self.positions, self.cells
         species = readonly(self.species, np.int32)
-        pbc = readonly(np.broadcast_to(np.asarray(self.pbc, dtype=bool), (3,)))
+        pbc = periodic_directions(self.pbc, self.source)
         if positions.ndim != 3 or positions.shape[2] != 3:
             raise ValueError(
                 f"{self.source}: positions must have shape (n_frames, n_atoms, 3), "
@@ -98,7 +98,8 @@ class Trajectory:
             )
         offsets = [0, n_frames] if self.segment_offsets is None else self.segment_offsets
         offsets = readonly(offsets, np.int64)
-        if offsets[0] != 0 or offsets[-1] != n_frames or np.any(np.diff(offsets) <= 0):
+        ends = offsets[[0, -1]].tolist() if offsets.size else []
+        if offsets.ndim != 1 or ends != [0, n_frames] or np.any(np.diff(offsets) <= 0):
             raise ValueError(
                 f"{self.source}: segment_offsets must rise from 0 to {n_frames}, "
                 f"received {offsets.tolist()[:10]}"
@@ -142,7 +143,10 @@ class Trajectory:
         return f"{self.source}, frame {self.first_frame + index}"
 
     def frame(self, index: int) -> Frame:
-        """Frame ``index``, checked (finite positions, a cell with volume)."""
+        """Frame ``index``, checked (finite positions, a cell with volume).
+
+        Its time counts intervals from the source's first frame, as if there were no gap.
+        """
         if not -self.n_frames <= index < self.n_frames:
             raise IndexError(f"{self.source}: frame {index} of {self.n_frames}")
         index %= self.n_frames
@@ -247,7 +251,7 @@ def trajectory_from_arrays(
     return Trajectory(
         positions,
         cells,
-        np.broadcast_to(np.asarray(pbc, dtype=bool), (3,)),
+        periodic_directions(pbc, source),
         np.asarray(species, dtype=np.int32),
         targets,
         frame_interval,

@@ -56,6 +56,20 @@ _HOME = {
     "implied_timescales": "koopman",
 }
 
+_ROOMS = (
+    "elements",
+    "frames",
+    "graphs",
+    "koopman",
+    "layers",
+    "models",
+    "plots",
+    "scores",
+    "toys",
+    "training",
+    "trajectories",
+)
+
 __all__ = ["__version__", *_HOME]
 
 if TYPE_CHECKING:
@@ -77,6 +91,8 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f"kgdyn.{name}")
     home = _HOME.get(name)
     if home is None:
         raise AttributeError(f"module 'kgdyn' has no attribute {name!r}")

@@ -26,8 +26,12 @@ def train(
     elements: options.Elements = None,
     frame_interval: options.FrameInterval = None,
     timestep: options.Timestep = None,
-    train_fraction: Annotated[float, typer.Option(help="First part of each trajectory.")] = 0.7,
-    validation_fraction: Annotated[float, typer.Option(help="The part after it.")] = 0.15,
+    train_fraction: Annotated[
+        float, typer.Option(help="Share of each trajectory, from its start.")
+    ] = 0.7,
+    validation_fraction: Annotated[
+        float, typer.Option(help="Share that alternates with it.")
+    ] = 0.15,
     epochs: Annotated[int, typer.Option()] = 10,
     batch_size: Annotated[int, typer.Option(help="Pairs of frames.")] = 1024,
     learning_rate: Annotated[float, typer.Option()] = 2e-3,
@@ -35,7 +39,7 @@ def train(
     seed: Annotated[int, typer.Option()] = 0,
     quiet: options.Quiet = False,
 ) -> None:
-    """Train a model on the first part of trajectories, validating on the part after it.
+    """Train a model on the first part of trajectories, validating on blocks of the same part.
 
     What is left of each trajectory is for `kgdyn validate`.
     """
@@ -69,6 +73,12 @@ def train(
     )
 
 
+def _alternating_blocks(trajectories: list[Any], validation_share: float, lagtime: int) -> int:
+    """How often training and validation alternate: up to ten times, each ten lag times long."""
+    shortest = min(trajectory.n_frames for trajectory in trajectories)
+    return max(1, min(10, int(shortest * validation_share / (10 * lagtime))))
+
+
 def train_and_save(
     trajectories: list[Any],
     output: Path,
@@ -86,7 +96,10 @@ def train_and_save(
     from kgdyn.training import ReportProgress, train_gdynet
     from kgdyn.trajectories import split_by_time
 
-    parts, held_out = split_by_time(trajectories, fractions)
+    in_use = split_by_time(trajectories, [sum(fractions)])[0]
+    shares = [fraction / sum(fractions) for fraction in fractions]
+    blocks = _alternating_blocks(in_use, shares[1], lagtime)
+    parts, held_out = split_by_time(in_use, shares, n_blocks=blocks)
     with progress_bar("training") as report:
 
         def show(done: int, total: int, logs: dict[str, float]) -> None:

@@ -13,7 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kgdyn.graphs.nearest_neighbors import NeighborList, batch_nearest_neighbors
+from kgdyn.graphs.nearest_neighbors import (
+    NeighborList,
+    batch_nearest_neighbors,
+    check_n_neighbors,
+)
 
 __all__ = ["symmetric_neighbors"]
 
@@ -25,7 +29,12 @@ _SMALL_CELL = 24
 
 
 def symmetric_neighbors(
-    positions: ArrayLike, cells: ArrayLike, pbc: ArrayLike, n_neighbors: int, where: str
+    positions: ArrayLike,
+    cells: ArrayLike,
+    pbc: ArrayLike,
+    n_neighbors: int,
+    where: str,
+    n_threads: int = 1,
 ) -> NeighborList:
     """The M nearest neighbours of every atom, ties at the M-th distance broken by symmetry.
 
@@ -37,13 +46,15 @@ def symmetric_neighbors(
     n_atoms = positions.shape[1]
     periodic = np.broadcast_to(np.asarray(pbc, dtype=bool), (3,))
     cells = np.asarray(cells, dtype=np.float64)
+    check_n_neighbors(n_neighbors, n_atoms, periodic, where)  # more than these are asked for
+    options: dict[str, Any] = {"n_threads": n_threads, "where": where}
     limit = n_atoms - 1 if not periodic.any() else np.iinfo(np.int64).max
     if limit <= n_neighbors:
-        return batch_nearest_neighbors(positions, cells, periodic, n_neighbors, where=where)
+        return batch_nearest_neighbors(positions, cells, periodic, n_neighbors, **options)
     # Small cells are crystals as a rule: ask for a shell beyond the M-th at once.
     beyond = _SHELL if n_atoms <= _SMALL_CELL else 1
     more = batch_nearest_neighbors(
-        positions, cells, periodic, min(n_neighbors + beyond, limit), where=where
+        positions, cells, periodic, min(n_neighbors + beyond, limit), **options
     )
     kept = NeighborList(*(array[:, :, :n_neighbors].copy() for array in _arrays(more)))
     cut = more.distances[:, :, n_neighbors - 1]
@@ -62,7 +73,7 @@ def symmetric_neighbors(
         frames = frames[tied[frames].any(axis=1)]
         if len(frames):
             more = batch_nearest_neighbors(
-                positions[frames], cells[frames], periodic, min(reach + _SHELL, limit), where=where
+                positions[frames], cells[frames], periodic, min(reach + _SHELL, limit), **options
             )
     return kept
 

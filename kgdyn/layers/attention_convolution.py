@@ -36,7 +36,8 @@ class AttentionConvolution(keras.layers.Layer):
             form. An atom without neighbours keeps its features.
         training: Bool.
 
-    Output: `(n_atoms, n_features)`.
+    Output: `(n_atoms, n_features)`. If `neighbors` has fewer rows than `nodes`, only the first
+        atoms, as many as it has rows, are convolved and returned.
 
     Raises:
         ValueError: if `reduction` is unknown, or the ragged form comes without `centers`.
@@ -114,6 +115,8 @@ class AttentionConvolution(keras.layers.Layer):
             nodes, self._kernel(self.neighbor_kernel, self.neighbor_attention)
         )
         from_basis = ops.matmul(basis, self._kernel(self.basis_kernel, self.basis_attention))
+        if not ragged:
+            nodes = nodes[: ops.shape(neighbors)[0]]
         from_center = ops.matmul(nodes, ops.cast(self.center_kernel, dtype)) + ops.cast(
             self.bias, dtype
         )
@@ -122,7 +125,10 @@ class AttentionConvolution(keras.layers.Layer):
         messages = edges[..., :-1] + centered
         logits = ops.cast(edges[..., -1:], "float32")
         if self.message_norm is not None:
-            messages = self.message_norm(messages, training=training)
+            # One row an edge in both forms: the normalization was built for that rank.
+            rows = ops.reshape(messages, (-1, messages.shape[-1]))
+            rows = self.message_norm(rows, training=training)
+            messages = ops.reshape(rows, ops.shape(messages))
         messages = ops.relu(messages)
         if ragged:
             reduced = self._reduce_ragged(messages, logits, centers, ops.shape(nodes)[0])

@@ -17,7 +17,7 @@ class TargetPooling(keras.layers.Layer):
         nodes: `(n_atoms, n_features)`.
         target_atoms: `(n_target_atoms,)` ints, rows of `nodes`.
         target_of_atom: `(n_target_atoms,)` ints, ascending: which target each belongs to.
-        n_targets: Int or scalar tensor.
+        n_targets: Int or scalar tensor, given by name: Keras takes no ints by position.
 
     Output: `(n_targets, n_features)`.
     """

@@ -19,7 +19,9 @@ class FlatGraph(NamedTuple):
     ``species`` (n_atoms,), ``neighbors`` (n_atoms, M) rows of the whole batch, ``distances``
     (n_atoms, M) angstrom, ``target_atoms`` (n_target_atoms,) rows of the whole batch,
     ``target_of_atom`` (n_target_atoms,) ascending, ``n_targets`` scalar. With different numbers of
-    neighbours, ``neighbors`` and ``distances`` are (n_edges,) and ``centers`` (n_edges,).
+    neighbours, ``neighbors`` and ``distances`` are (n_edges,) and ``centers`` (n_edges,). Graphs
+    cut down to a receptive field have their atoms ordered by ``hops`` (n_atoms,) from the targets,
+    and neighbours only for the first of them.
     """
 
     species: Any
@@ -29,6 +31,7 @@ class FlatGraph(NamedTuple):
     target_of_atom: Any
     n_targets: Any
     centers: Any = None
+    hops: Any = None
 
 
 def flatten_graphs(inputs: dict[str, Any], n_neighbors: int | None) -> FlatGraph:
@@ -38,7 +41,8 @@ def flatten_graphs(inputs: dict[str, Any], n_neighbors: int | None) -> FlatGraph
     ----------
     inputs : dict of tf.RaggedTensor
         ``species`` [B, (atoms)], ``neighbors`` and ``distances`` [B, (atoms), (M)] with rows
-        counted inside each frame, ``targets`` [B, (targets), (atoms of a target)].
+        counted inside each frame, ``targets`` [B, (targets), (atoms of a target)]. Optional
+        ``hops`` [B, (atoms)]: the graphs hold the targets' receptive field only.
     n_neighbors : int or None
         M where every atom has as many neighbours (their uniform length is lost on the way
         through tf.data); None where they differ.
@@ -55,20 +59,55 @@ def flatten_graphs(inputs: dict[str, Any], n_neighbors: int | None) -> FlatGraph
         flat_neighbors = flat_neighbors + ops.take(offset_of_atom, centers, axis=0)
     else:
         shape = (-1, n_neighbors)
-        flat_neighbors = ops.reshape(flat_neighbors, shape) + offset_of_atom[:, None]
+        offset_of_row = offset_of_atom
+        if "hops" in inputs:  # not every atom has a row of neighbours
+            owners = neighbors.values.value_rowids()[::n_neighbors]
+            offset_of_row = ops.take(offset_of_atom, owners, axis=0)
+        flat_neighbors = ops.reshape(flat_neighbors, shape) + offset_of_row[:, None]
         flat_distances = ops.reshape(flat_distances, shape)
+    hops = place = None
+    if "hops" in inputs:
+        if n_neighbors is None:
+            raise ValueError("hops: graphs with different numbers of neighbours cannot be cut down")
+        hops, place, rows, order = _by_hop(inputs["hops"].flat_values, neighbors)
+        flat_neighbors = ops.take(place, ops.take(flat_neighbors, rows, axis=0), axis=0)
+        flat_distances = ops.take(flat_distances, rows, axis=0)
+        flat_species = ops.take(species.flat_values, order, axis=0)
+    else:
+        flat_species = species.flat_values
     target_of_atom = targets.values.value_rowids()
     frame_of_target = targets.value_rowids()
     offset_of_target = ops.take(first_atom, frame_of_target, axis=0)
     target_atoms = ops.cast(targets.flat_values, "int32") + ops.take(
         offset_of_target, target_of_atom, axis=0
     )
+    if place is not None:
+        target_atoms = ops.take(place, target_atoms, axis=0)
     return FlatGraph(
-        species=ops.cast(species.flat_values, "int32"),
+        species=ops.cast(flat_species, "int32"),
         neighbors=flat_neighbors,
         distances=flat_distances,
         target_atoms=target_atoms,
         target_of_atom=ops.cast(target_of_atom, "int32"),
         n_targets=ops.shape(frame_of_target)[0],
         centers=centers,
+        hops=hops,
     )
+
+
+def _by_hop(hops: Any, neighbors: Any) -> tuple[Any, Any, Any, Any]:
+    """Order the atoms of all frames by hop, so that each convolution works on the first of them.
+
+    Returns
+    -------
+    hops (n_atoms,) ascending; place (n_atoms,) of each atom in the new order; rows (n_rows,) of
+    the neighbour lists in the new order; order (n_atoms,), the atom at each new place.
+    """
+    ops = keras.ops
+    order = ops.argsort(hops)
+    place = ops.cast(ops.argsort(order), "int32")
+    has_row = ops.cast(neighbors.values.row_lengths() > 0, "int32")
+    row_of_atom = ops.cumsum(has_row) - 1
+    # Atoms with a list are nearer than those without: they come first.
+    rows = ops.take(row_of_atom, order[: ops.sum(has_row)], axis=0)
+    return ops.take(hops, order, axis=0), place, rows, order

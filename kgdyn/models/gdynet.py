@@ -58,7 +58,9 @@ class GDyNet(keras.Model):
         inputs: Dict of ragged tensors, a row a frame: `species` [B, (atoms)], `neighbors` and
             `distances` [B, (atoms), (M)], `targets` [B, (targets), (atoms of a target)], as
             `kgdyn.training.frames_dataset` yields. Or `{"t": ..., "lag": ...}` of two such
-            dicts, as `kgdyn.training.pairs_dataset` yields.
+            dicts, as `kgdyn.training.pairs_dataset` yields. With `hops` [B, (atoms)] the graphs
+            hold only what `n_convolutions` can carry to a target; the result is the same (but
+            for the statistics that batch normalization sees in training).
         training: Bool.
 
     Output: `(n_targets_total, n_states)` float32, rows sum to 1; for pairs
@@ -159,11 +161,18 @@ class GDyNet(keras.Model):
         """The network on one disjoint graph; (n_targets, n_states)."""
         nodes = self.embedding(graph.species)
         basis = self.radial_basis(graph.distances)
-        for convolution in self.convolutions:
-            nodes = convolution(
-                nodes, graph.neighbors, basis, centers=graph.centers, training=training
-            )
-        pooled = self.pooling(nodes, graph.target_atoms, graph.target_of_atom, graph.n_targets)
+        for number, convolution in enumerate(self.convolutions, start=1):
+            neighbors, edges = graph.neighbors, basis
+            if graph.hops is not None:
+                # Later layers reach the targets from fewer hops: the first rows are enough.
+                n_rows = keras.ops.sum(
+                    keras.ops.cast(graph.hops <= self.n_convolutions - number, "int32")
+                )
+                neighbors, edges = neighbors[:n_rows], edges[:n_rows]
+            nodes = convolution(nodes, neighbors, edges, centers=graph.centers, training=training)
+        pooled = self.pooling(
+            nodes, graph.target_atoms, graph.target_of_atom, n_targets=graph.n_targets
+        )
         return self.simplex_map(self.head(pooled))
 
     def fit(self, x: Any = None, *args: Any, fix_states: bool = True, **kwargs: Any) -> Any:

@@ -34,6 +34,7 @@ def plot_ck_test(result: ChapmanKolmogorovTest, axes: Any = None) -> Any:
             n_states,
             figsize=(size * 1.15, size),
             sharex=True,
+            sharey=True,
             layout="constrained",
             squeeze=False,
         )

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from kgdyn.koopman.implied_timescales import ImpliedTimescales
-from kgdyn.plots._style import axes_or_new, state_color
+from kgdyn.plots._style import axes_or_new, state_color, state_marker
 
 __all__ = ["plot_implied_timescales"]
 
@@ -35,7 +35,7 @@ def plot_implied_timescales(
         ax.plot(
             lag,
             result.timescales[:, process],
-            "o-",
+            state_marker(process) + "-",
             ms=4,
             color=color,
             label=f"process {process + 1}",
@@ -49,7 +49,8 @@ def plot_implied_timescales(
                 alpha=0.2,
                 linewidth=0,
             )
-        if reference is not None and process < reference.timescales.shape[1]:
+    if reference is not None:
+        for process in range(min(result.timescales.shape[1], reference.timescales.shape[1])):
             ax.plot(
                 reference.lagtimes_ps,
                 reference.timescales[:, process],
@@ -58,20 +59,26 @@ def plot_implied_timescales(
                 linewidth=1,
                 label="true states" if process == 0 else None,
             )
-    edge = np.array([lag.min() * 0.8, lag.max() * 1.25])
-    ax.fill_between(edge, edge * 1e-3, edge, color="0.9", linewidth=0, zorder=0)
     values = [result.timescales, lag]
     if result.interval is not None:
         values += [result.interval.lower, result.interval.upper]
+    if reference is not None:
+        values.append(reference.timescales)
     finite = np.concatenate([np.ravel(value) for value in values])
     finite = finite[np.isfinite(finite) & (finite > 0)]
+    edge = np.array([lag.min() * 0.8, lag.max() * 1.25])
+    bottom, top = finite.min() * 0.7, finite.max() * 1.5
+    ax.fill_between(edge, min(bottom, edge[0]), edge, color="0.9", linewidth=0, zorder=0)
     ax.set(
         xscale="log",
         yscale="log",
         xlim=edge,
-        ylim=(finite.min() * 0.7, finite.max() * 1.5),
+        ylim=(bottom, top),
         xlabel="lag time (ps)",
         ylabel="implied timescale (ps)",
     )
-    ax.legend(frameon=False, loc="best")
+    many = result.timescales.shape[1] > 3
+    ax.legend(
+        frameon=False, loc="best", fontsize="x-small" if many else "small", ncols=2 if many else 1
+    )
     return ax

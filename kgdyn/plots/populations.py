@@ -24,7 +24,7 @@ def plot_populations(model: KoopmanModel, ax: Any = None) -> Any:
     -------
     matplotlib Axes
     """
-    ax = axes_or_new(ax, (3.2, 3.2))
+    ax = axes_or_new(ax, (max(3.2, 0.55 * model.n_states + 0.8), 3.2))
     states = np.arange(model.n_states)
     errors = None
     if model.populations_interval is not None:
@@ -41,7 +41,12 @@ def plot_populations(model: KoopmanModel, ax: Any = None) -> Any:
         capsize=4,
         color=[state_color(int(state)) for state in states],
     )
-    ax.bar_label(bars, [f"{100 * value:.1f}%" for value in model.populations], padding=3)
+    ax.bar_label(
+        bars,
+        [f"{100 * value:.1f}%" for value in model.populations],
+        padding=4,
+        fontsize="small" if model.n_states <= 4 else "x-small",
+    )
     ax.plot(
         states,
         model.stationary_distribution,
@@ -57,5 +62,13 @@ def plot_populations(model: KoopmanModel, ax: Any = None) -> Any:
         xticklabels=[str(state + 1) for state in states],
         ylim=(0, max(1.0, float(model.populations.max())) * 1.12),
     )
-    ax.legend(frameon=False, fontsize="small", loc="upper right", bbox_to_anchor=(1.0, 0.92))
+    # Above the axes: a bar may reach to their top.
+    ax.legend(
+        frameon=False,
+        fontsize="small",
+        loc="lower right",
+        bbox_to_anchor=(1.0, 1.0),
+        borderaxespad=0.1,
+        handletextpad=0.2,
+    )
     return ax

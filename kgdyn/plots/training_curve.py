@@ -42,7 +42,10 @@ def plot_training_curve(
         )
     ax = axes_or_new(ax)
     epochs = np.arange(1, len(history["vamp2"]) + 1)
-    ax.plot(epochs, history["vamp2"], "o-", ms=3, color=state_color(0), label="training")
+    # Over an epoch of training the metric mixes the models of all its steps; the loss does not.
+    training = -np.asarray(history["loss"]) if "loss" in history else history["vamp2"]
+    label = "training, mean of batches" if "loss" in history else "training"
+    ax.plot(epochs, training, "o-", ms=3, color=state_color(0), label=label)
     if "val_vamp2" in history:
         ax.plot(epochs, history["val_vamp2"], "s-", ms=3, color=state_color(5), label="validation")
     if n_states is not None:
@@ -50,12 +53,17 @@ def plot_training_curve(
         ax.annotate(
             "maximum",
             (1.0, n_states),
+            xytext=(-3, -2),
             xycoords=("axes fraction", "data"),
+            textcoords="offset points",
             ha="right",
-            va="bottom",
+            va="top",
+            fontsize="small",
             color="0.4",
         )
-        ax.set_ylim(top=n_states + 0.08)
-    ax.set(xlabel="epoch", ylabel="VAMP-2 score")
-    ax.legend(frameon=False, loc="lower right")
+        bottom = ax.get_ylim()[0]
+        ax.set_ylim(top=n_states + 0.05 * (n_states - bottom))
+    ax.set(xlabel="epoch", ylabel="VAMP-2 score", xlim=(0.5, len(epochs) + 0.5))
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.legend(frameon=False, fontsize="small", loc="best")
     return ax

@@ -53,7 +53,8 @@ class VAMP2Score(keras.metrics.Metric):
         total, means, cov_00, cov_0t, cov_tt = centered_moments(chi_t, chi_lag, sample_weight)
         merged = self.weight + total
         shift = means - self.means
-        factor = self.weight * total / merged
+        share = total / ops.maximum(merged, 1e-300)
+        factor = self.weight * share
 
         def outer(a: int, b: int) -> Any:
             return factor * shift[a][:, None] * shift[b][None, :]
@@ -61,7 +62,7 @@ class VAMP2Score(keras.metrics.Metric):
         self.moment_00.assign(self.moment_00 + total * cov_00 + outer(0, 0))
         self.moment_0t.assign(self.moment_0t + total * cov_0t + outer(0, 1))
         self.moment_tt.assign(self.moment_tt + total * cov_tt + outer(1, 1))
-        self.means.assign(self.means + shift * (total / merged))
+        self.means.assign(self.means + shift * share)
         self.weight.assign(ops.cast(merged, "float64"))
 
     def result(self) -> Any:

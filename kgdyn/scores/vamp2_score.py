@@ -37,7 +37,8 @@ def vamp2_score(chi_t: Any, chi_lag: Any, sample_weight: Any = None) -> Any:
     ops = keras.ops
     chi_t, chi_lag = ops.convert_to_tensor(chi_t), ops.convert_to_tensor(chi_lag)
     shapes = tuple(chi_t.shape), tuple(chi_lag.shape)
-    if len(shapes[0]) != 2 or len(shapes[1]) != 2 or shapes[0][1] != shapes[1][1]:
+    unequal = any(a != b for a, b in zip(*shapes, strict=False) if None not in (a, b))
+    if len(shapes[0]) != 2 or len(shapes[1]) != 2 or unequal:
         raise ValueError(
             "chi_t and chi_lag must have the same shape (n_pairs, n_states), "
             f"received {shapes[0]} and {shapes[1]}"
@@ -56,11 +57,12 @@ def centered_moments(chi_t: Any, chi_lag: Any, sample_weight: Any = None) -> tup
     else:
         weight = ops.reshape(ops.cast(sample_weight, "float64"), (-1, 1))
     total = ops.sum(weight)
-    mean_0 = ops.sum(weight * left, axis=0) / total
-    mean_t = ops.sum(weight * right, axis=0) / total
+    divisor = ops.maximum(total, 1e-300)  # without weight all moments are 0, not NaN
+    mean_0 = ops.sum(weight * left, axis=0) / divisor
+    mean_t = ops.sum(weight * right, axis=0) / divisor
     left, right = left - mean_0, right - mean_t
     weighted_left, weighted_right = weight * left, weight * right
-    cov_00 = ops.matmul(ops.transpose(weighted_left), left) / total
-    cov_0t = ops.matmul(ops.transpose(weighted_left), right) / total
-    cov_tt = ops.matmul(ops.transpose(weighted_right), right) / total
+    cov_00 = ops.matmul(ops.transpose(weighted_left), left) / divisor
+    cov_0t = ops.matmul(ops.transpose(weighted_left), right) / divisor
+    cov_tt = ops.matmul(ops.transpose(weighted_right), right) / divisor
     return total, ops.stack([mean_0, mean_t]), cov_00, cov_0t, cov_tt

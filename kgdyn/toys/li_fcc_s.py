@@ -48,7 +48,8 @@ class LiInFccSulfur:
     Raises
     ------
     ValueError
-        For a duration without a frame, or a seed below 1.
+        For a duration without a frame, a frame interval that is no multiple of the time step, or
+        a seed below 1.
     """
 
     amplitude: float = 0.0058
@@ -64,6 +65,12 @@ class LiInFccSulfur:
     contact = LATTICE_CONSTANT / np.sqrt(6.0)
 
     def __post_init__(self) -> None:
+        steps = self.frame_interval / self.timestep
+        if not (steps > 0.5 and abs(steps - round(steps)) < 1e-6 * steps):
+            raise ValueError(
+                f"frame_interval must be a multiple of the time step, {self.timestep} ps, "
+                f"received {self.frame_interval}"
+            )
         if self.n_frames < 1:
             raise ValueError(
                 f"duration must hold at least one frame of {self.frame_interval} ps, received "

@@ -54,7 +54,10 @@ def assign_states(
     done = 0
     predict = _compiled_call(model)
     for (graphs,) in frames_dataset(
-        trajectory, n_neighbors=model.n_neighbors, batch_size=batch_size
+        trajectory,
+        n_neighbors=model.n_neighbors,
+        batch_size=batch_size,
+        n_hops=model.n_convolutions,
     ):
         values = predict(graphs).numpy().reshape(-1, *shape[1:])
         result[done : done + len(values)] = values

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kgdyn.graphs import PackedGraphs, concatenate_graphs, pack_graphs, take_graphs
+from kgdyn.graphs import PackedGraphs, take_graphs
+from kgdyn.training.graph_builder import GraphBuilder
+from kgdyn.training.pair_windows import pair_windows
 from kgdyn.trajectories.lagged_pairs import as_trajectories, lagged_pairs
 from kgdyn.trajectories.trajectory import Trajectory
 
-__all__ = ["frames_dataset", "graphs_of_frames", "pairs_dataset", "to_ragged"]
+__all__ = ["frames_dataset", "pairs_dataset", "to_ragged"]
 
 _PREFETCHED_BATCHES = 2
 
@@ -23,9 +25,12 @@ def pairs_dataset(
     lagtime: int,
     n_neighbors: int,
     batch_size: int = 1024,
+    n_hops: int | None = None,
+    window: int = 1,
     shuffle: bool = True,
     seed: int = 0,
     stride: int = 1,
+    cache: bool = False,
 ) -> Any:
     """Pairs of graphs a lag time apart, for ``model.fit`` and ``model.evaluate``.
 
@@ -40,11 +45,20 @@ def pairs_dataset(
         M of the graphs.
     batch_size : int
         Pairs of frames a batch; the last batch of an epoch may be smaller.
+    n_hops : int, optional
+        ``model.n_convolutions`` cuts the graphs down to the targets' receptive field: the same
+        result, faster where targets are few.
+    window : int
+        Keep as many pairs (t, t + lagtime), (t + lagtime, t + 2 lagtime) ... together in a batch:
+        they share frames, whose graphs are built once.
     shuffle : bool
         A new order each epoch, the same for the same ``seed``.
     seed : int
     stride : int
         Use each ``stride``-th pair only.
+    cache : bool
+        Build every frame's graph once and keep it in memory (13 times the size of the
+        coordinates). As a rule not worth it.
 
     Returns
     -------
@@ -58,43 +72,42 @@ def pairs_dataset(
     """
     trajectories = as_trajectories(trajectories)
     pairs = lagged_pairs(trajectories, lagtime)
-    _check_at_least_one(batch_size=batch_size, stride=stride)
-    chosen = np.arange(0, len(pairs), stride)
+    _check_at_least_one(batch_size=batch_size, stride=stride, window=window)
+    windows = pair_windows(pairs, window, stride)
+    n_pairs = int(windows.lengths.sum())
+    build = GraphBuilder(trajectories, n_neighbors, n_hops, cache)
     epoch = 0
 
     def batches() -> Iterator[dict[str, Any]]:
         nonlocal epoch
-        order = chosen
-        if shuffle:
-            order = np.random.default_rng([seed, epoch]).permutation(chosen)
+        order = windows.in_order(np.random.default_rng([seed, epoch]) if shuffle else None)
         epoch += 1
         for start in range(0, len(order), batch_size):
             part = order[start : start + batch_size]
             which, first = pairs.trajectory[part], pairs.first[part]
-            graphs = graphs_of_frames(
-                trajectories,
-                np.concatenate([which, which]),
-                np.concatenate([first, first + lagtime]),
-                n_neighbors,
-            )
+            graphs = build(np.concatenate([which, which]), np.concatenate([first, first + lagtime]))
             half = len(part)
             yield {
                 "t": _flat(take_graphs(graphs, np.arange(half))),
                 "lag": _flat(take_graphs(graphs, np.arange(half, 2 * half))),
             }
 
-    n_batches = -(-len(chosen) // batch_size)
+    cut_down = n_hops is not None
     spec = {"t": _flat_spec(n_neighbors), "lag": _flat_spec(n_neighbors)}
     return _dataset(
         batches,
         spec,
-        n_batches,
-        lambda flat: ({"t": _ragged(flat["t"]), "lag": _ragged(flat["lag"])},),
+        -(-n_pairs // batch_size),
+        lambda flat: ({name: _ragged(flat[name], cut_down) for name in ("t", "lag")},),
     )
 
 
 def frames_dataset(
-    trajectories: Trajectory | Sequence[Trajectory], *, n_neighbors: int, batch_size: int = 1024
+    trajectories: Trajectory | Sequence[Trajectory],
+    *,
+    n_neighbors: int,
+    batch_size: int = 1024,
+    n_hops: int | None = None,
 ) -> Any:
     """The graphs of all frames in order, for ``model.predict``.
 
@@ -105,6 +118,8 @@ def frames_dataset(
         M of the graphs.
     batch_size : int
         Frames a batch.
+    n_hops : int, optional
+        As in :func:`pairs_dataset`.
 
     Returns
     -------
@@ -121,67 +136,27 @@ def frames_dataset(
     counts = [trajectory.n_frames for trajectory in trajectories]
     which = np.repeat(np.arange(len(trajectories), dtype=np.int32), counts)
     frame = np.concatenate([np.arange(count) for count in counts])
+    build = GraphBuilder(trajectories, n_neighbors, n_hops)
 
     def batches() -> Iterator[dict[str, Any]]:
         for start in range(0, len(frame), batch_size):
             part = slice(start, start + batch_size)
-            yield _flat(graphs_of_frames(trajectories, which[part], frame[part], n_neighbors))
+            yield _flat(build(which[part], frame[part]))
 
+    cut_down = n_hops is not None
     n_batches = -(-len(frame) // batch_size)
-    return _dataset(batches, _flat_spec(n_neighbors), n_batches, lambda flat: (_ragged(flat),))
-
-
-def graphs_of_frames(
-    trajectories: Sequence[Trajectory],
-    which: NDArray[np.int32],
-    frames: NDArray[np.int64],
-    n_neighbors: int,
-) -> PackedGraphs:
-    """Graphs of frames ``frames[k]`` of trajectory ``which[k]``, each distinct one built once.
-
-    Parameters
-    ----------
-    which, frames : (n,) arrays of int.
-    n_neighbors : int
-
-    Raises
-    ------
-    ValueError
-        Naming the file and frame that is not finite, or as
-        :func:`kgdyn.graphs.batch_nearest_neighbors`.
-    """
-    packs: list[PackedGraphs] = []
-    place = np.empty(len(frames), np.int64)
-    n_built = 0
-    for number in np.unique(which):
-        trajectory = trajectories[int(number)]
-        here = np.flatnonzero(which == number)
-        distinct, back = np.unique(frames[here], return_inverse=True)
-        positions = np.asarray(trajectory.positions[distinct])
-        finite = np.isfinite(positions).all(axis=(1, 2))
-        if not finite.all():
-            trajectory.frame(int(distinct[np.argmin(finite)]))  # raises, and says where
-        packs.append(
-            pack_graphs(
-                positions,
-                trajectory.cells[distinct],
-                trajectory.pbc,
-                trajectory.species,
-                trajectory.targets,
-                n_neighbors,
-                where=trajectory.source,
-            )
-        )
-        place[here] = n_built + back
-        n_built += len(distinct)
-    return take_graphs(concatenate_graphs(packs), place)
+    return _dataset(
+        batches, _flat_spec(n_neighbors), n_batches, lambda flat: (_ragged(flat, cut_down),)
+    )
 
 
 def to_ragged(graphs: PackedGraphs) -> dict[str, Any]:
     """One batch of graphs as the ragged tensors that a model takes."""
     import tensorflow as tf
 
-    return _ragged({key: tf.convert_to_tensor(value) for key, value in _flat(graphs).items()})
+    cut_down = bool(graphs.hops.any())
+    flat = {key: tf.convert_to_tensor(value) for key, value in _flat(graphs).items()}
+    return _ragged(flat, cut_down)
 
 
 def _check_at_least_one(**values: int) -> None:
@@ -196,6 +171,8 @@ def _flat(graphs: PackedGraphs) -> dict[str, NDArray[Any]]:
         "atom_splits": graphs.atom_splits,
         "neighbors": graphs.neighbors,
         "distances": graphs.distances,
+        "row_splits": graphs.row_splits,
+        "hops": graphs.hops,
         "target_atoms": graphs.target_atoms,
         "target_atom_splits": graphs.target_atom_splits,
         "target_splits": graphs.target_splits,
@@ -210,34 +187,45 @@ def _flat_spec(n_neighbors: int) -> dict[str, Any]:
         "atom_splits": tf.TensorSpec([None], tf.int64),
         "neighbors": tf.TensorSpec([None, n_neighbors], tf.int32),
         "distances": tf.TensorSpec([None, n_neighbors], tf.float32),
+        "row_splits": tf.TensorSpec([None], tf.int64),
+        "hops": tf.TensorSpec([None], tf.int32),
         "target_atoms": tf.TensorSpec([None], tf.int32),
         "target_atom_splits": tf.TensorSpec([None], tf.int64),
         "target_splits": tf.TensorSpec([None], tf.int64),
     }
 
 
-def _ragged(flat: dict[str, Any]) -> dict[str, Any]:
+def _ragged(flat: dict[str, Any], cut_down: bool = False) -> dict[str, Any]:
     """Ragged values must be one-dimensional: a dense inner M breaks predict on empty replicas."""
     import tensorflow as tf
 
     def rows(values: Any, splits: Any) -> Any:
         return tf.RaggedTensor.from_row_splits(values, splits, validate=False)
 
-    n_atoms = tf.shape(flat["neighbors"], tf.int64)[0]
+    atom_splits = flat["atom_splits"]
     n_neighbors = tf.shape(flat["neighbors"], tf.int64)[1]
-    edge_splits = tf.range(n_atoms + 1) * n_neighbors
+    if cut_down:
+        # The first atoms of each frame have M neighbours, the outermost have none.
+        counts = flat["row_splits"][1:] - flat["row_splits"][:-1]
+        whole = tf.ragged.range(atom_splits[1:] - atom_splits[:-1])
+        has_row = whole.flat_values < tf.gather(counts, whole.value_rowids())
+        lengths = tf.cast(has_row, tf.int64) * n_neighbors
+        edge_splits = tf.concat([[tf.zeros([], tf.int64)], tf.cumsum(lengths)], axis=0)
+    else:
+        edge_splits = tf.range(atom_splits[-1] + 1) * n_neighbors
 
     def edges(values: Any) -> Any:
-        return rows(rows(tf.reshape(values, [-1]), edge_splits), flat["atom_splits"])
+        return rows(rows(tf.reshape(values, [-1]), edge_splits), atom_splits)
 
-    return {
-        "species": rows(flat["species"], flat["atom_splits"]),
+    inputs = {
+        "species": rows(flat["species"], atom_splits),
         "neighbors": edges(flat["neighbors"]),
         "distances": edges(flat["distances"]),
         "targets": rows(
             rows(flat["target_atoms"], flat["target_atom_splits"]), flat["target_splits"]
         ),
     }
+    return {**inputs, "hops": rows(flat["hops"], atom_splits)} if cut_down else inputs
 
 
 def _dataset(

@@ -94,22 +94,17 @@ def train_gdynet(
         targets=parts[0].targets.description,
         **(model_options or {}),
     )
-    pairs = pairs_dataset(
-        parts,
-        lagtime=lagtime,
-        n_neighbors=n_neighbors,
-        batch_size=settings.batch_size,
-        stride=settings.stride,
-        seed=settings.seed,
-    )
-    held_out_pairs = pairs_dataset(
-        held_out,
-        lagtime=lagtime,
-        n_neighbors=n_neighbors,
-        batch_size=settings.batch_size,
-        stride=settings.stride,
-        seed=settings.seed,
-    )
+    options: dict[str, Any] = {
+        "lagtime": lagtime,
+        "n_neighbors": n_neighbors,
+        "batch_size": settings.batch_size,
+        "stride": settings.stride,
+        "seed": settings.seed,
+        # Batch normalization must see all atoms.
+        "n_hops": model.n_convolutions if model.variant == "paper" else None,
+    }
+    pairs = pairs_dataset(parts, **options)
+    held_out_pairs = pairs_dataset(held_out, shuffle=False, **options)
     schedule = keras.optimizers.schedules.CosineDecay(
         settings.learning_rate, settings.epochs * len(pairs), alpha=0.02
     )

@@ -11,18 +11,24 @@ from typing import Any
 import MDAnalysis
 import numpy as np
 from MDAnalysis.coordinates.DCD import DCDReader
+from MDAnalysis.coordinates.PDB import PDBReader
 from MDAnalysis.coordinates.TRR import TRRReader
 from MDAnalysis.coordinates.XTC import XTCReader
+from MDAnalysis.lib.mdamath import triclinic_vectors
+from MDAnalysis.lib.util import openany
+from numpy.typing import NDArray
 
 from kgdyn.trajectories._dcd import check_dcd
 from kgdyn.trajectories._xdr_index import XDRIndex, read_xdr_index
 
-__all__ = ["READ_ERRORS", "checked_files", "universe_from_files"]
+__all__ = ["READ_ERRORS", "cell_before_models", "checked_files", "universe_from_files"]
 
 _Path = str | PathLike[str]
 # What readers raise on broken files.
 READ_ERRORS = (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, RuntimeError)
 
+# Columns of a, b, c, alpha, beta, gamma.
+_CRYST1 = ((6, 15), (15, 24), (24, 33), (33, 40), (40, 47), (47, 54))
 _LAMMPS_DATA = (".data", ".lmp", ".lammps", ".lmpdat")
 _LAMMPS_COLUMNS = {
     "atomic": "id type x y z",
@@ -132,6 +138,26 @@ def checked_files(readers: Sequence[Any], n_frames: int, source: str) -> XDRInde
         np.concatenate([index.times for index in indices]),
         np.concatenate([index.cells for index in indices]),
     )
+
+
+def cell_before_models(readers: Sequence[Any]) -> NDArray[np.float64] | None:
+    """(3, 3) cell of a PDB file that has it once, before its first model.
+
+    So MDAnalysis writes them, but its reader gives such frames no box.
+    """
+    if len(readers) != 1 or not isinstance(readers[0], PDBReader):
+        return None
+    with openany(readers[0].filename) as file:
+        for line in file:
+            if line.startswith(("MODEL", "ATOM", "HETATM")):
+                return None
+            if line.startswith("CRYST1"):
+                box = [float(line[start:stop]) for start, stop in _CRYST1]
+                if box[:3] == [1.0, 1.0, 1.0]:  # stands for "no crystal"
+                    return None
+                cell: NDArray[np.float64] = triclinic_vectors(box, dtype=np.float64)
+                return cell
+    return None
 
 
 def _lammps_options(topology: Path) -> dict[str, str]:

@@ -77,6 +77,7 @@ class LAMMPSDump:
     species : (n_atoms,) array of int32
     pbc : (3,) array of bool
     atom_ids : (n_atoms,) array of int64, ascending; 1 to n_atoms without an id column.
+    type_labels : tuple of str, the LAMMPS type of each atom; None where it is not known.
     n_frames, steps, frame_interval
         Read from all frames' headers when first asked for.
 
@@ -136,6 +137,8 @@ class LAMMPSDump:
             self._refuse(text, error)
         self._length = LENGTH_UNITS[self._units or "metal"]
         self._first_origin = self._length * np.array(header.box.origin)
+        labels = type_texts if types is None else [str(kind) for kind in np.asarray(types).tolist()]
+        self.type_labels = None if labels is None else tuple(labels)
         ids = self._order.ids
         self.atom_ids = readonly(np.arange(1, self._n_atoms + 1) if ids is None else ids)
         self.species = readonly(

@@ -28,7 +28,12 @@ from kgdyn.trajectories._frame_checks import (
 )
 from kgdyn.trajectories._regular_times import regular_times, sampled_interval
 from kgdyn.trajectories._species import Elements
-from kgdyn.trajectories._universe_files import READ_ERRORS, checked_files, universe_from_files
+from kgdyn.trajectories._universe_files import (
+    READ_ERRORS,
+    cell_before_models,
+    checked_files,
+    universe_from_files,
+)
 from kgdyn.trajectories._universe_species import universe_species
 from kgdyn.trajectories.source import FrameChunk
 
@@ -92,6 +97,7 @@ class UniverseSource:
         self._hands_times = interval is not None and (
             given is None or bool(np.isclose(given, interval, rtol=1e-4))
         )
+        self._only_cell = cell_before_models(readers)
         has_cell = self._first_cell().any()
         directions = has_cell if pbc is None else pbc
         self.pbc: NDArray[np.bool_] = np.array(np.broadcast_to(directions, (3,)), dtype=bool)
@@ -142,7 +148,7 @@ class UniverseSource:
                     timestep = self._next_timestep(timesteps, frame)
                     positions[row] = timestep.positions
                     if not has_own_cells:
-                        cells[row] = _cell(timestep)
+                        cells[row] = self._cell(timestep)
                     if times is not None:
                         times[row] = timestep.time
                 if self._index is None:
@@ -219,20 +225,19 @@ class UniverseSource:
             return first
         kept = trajectory.frame
         try:
-            return _cell(trajectory[0])
+            return self._cell(trajectory[0])
         finally:
             trajectory[kept]
+
+    def _cell(self, timestep: Any) -> NDArray[np.float64]:
+        """(3, 3) lattice vectors in angstrom, zero without a box."""
+        if timestep.dimensions is None:
+            return np.zeros((3, 3)) if self._only_cell is None else self._only_cell
+        cell: NDArray[np.float64] = triclinic_vectors(timestep.dimensions, dtype=np.float64)
+        return cell
 
     def __repr__(self) -> str:
         return (
             f"UniverseSource({self.source!r}, n_frames={self.n_frames}, "
             f"n_atoms={len(self.species)})"
         )
-
-
-def _cell(timestep: Any) -> NDArray[np.float64]:
-    """(3, 3) lattice vectors in angstrom, zero without a box."""
-    if timestep.dimensions is None:
-        return np.zeros((3, 3))
-    cell: NDArray[np.float64] = triclinic_vectors(timestep.dimensions, dtype=np.float64)
-    return cell

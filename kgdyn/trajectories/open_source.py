@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
+from kgdyn.frames import periodic_directions
 from kgdyn.trajectories.source import FrameSource
 
 __all__ = ["SourceOptions", "open_source"]
@@ -77,6 +79,16 @@ def open_source(path: _Path | Sequence[_Path], options: SourceOptions | None = N
     for part in (*paths, *([Path(options.topology)] if options.topology else [])):
         if not part.is_file():
             raise FileNotFoundError(f"{part}: there is no such file")
+    source = _opened(paths, options)
+    given = source.pbc if options.pbc is None else periodic_directions(options.pbc, source.source)
+    if not np.array_equal(given, source.pbc):
+        raise ValueError(
+            f"{source.source}: the file says pbc={source.pbc.tolist()}, received {given.tolist()}"
+        )
+    return source
+
+
+def _opened(paths: list[Path], options: SourceOptions) -> FrameSource:
     name = paths[0].name.lower().removesuffix(".gz")
     if options.topology is not None:
         if len(paths) == 1 and is_dump(paths[0]):
@@ -106,7 +118,11 @@ def _single(path: Path, name: str, options: SourceOptions) -> FrameSource:
     if name.endswith((".extxyz", ".xyz")):
         from kgdyn.trajectories.extxyz import ExtXYZSource
 
-        elements = options.elements if isinstance(options.elements, Mapping) else None
+        elements = options.elements
+        if elements is not None and not isinstance(elements, Mapping):
+            raise ValueError(
+                f"{path}: elements must be a mapping, label -> symbol, received {elements!r}"
+            )
         return ExtXYZSource(path, elements=elements, frame_interval=options.frame_interval)
     if name.endswith(_DUMPS) or name.startswith("dump.") or is_dump(path):
         from kgdyn.trajectories.lammps_dump import LAMMPSDump

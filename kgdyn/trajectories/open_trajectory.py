@@ -14,7 +14,7 @@ from kgdyn.frames import TargetGroups
 from kgdyn.trajectories._frame_checks import check_frame_interval
 from kgdyn.trajectories._store_frames import Columns, FrameColumns
 from kgdyn.trajectories.frame_store import FrameStore
-from kgdyn.trajectories.open_source import SourceOptions, open_source
+from kgdyn.trajectories.open_source import SourceOptions, describe_options, open_source
 from kgdyn.trajectories.segments import interval_from_times, segment_offsets
 from kgdyn.trajectories.source import FrameSource
 from kgdyn.trajectories.targets import select_targets
@@ -60,17 +60,23 @@ def open_trajectory(
     FileNotFoundError, ValueError
         Naming file, frame and row, for what cannot be read rightly.
     """
+    options = SourceOptions(topology, elements, frame_interval, timestep, pbc)
     if isinstance(path, (str, os.PathLike)) and Path(path).is_dir():
         if isinstance(targets, str):
             raise ValueError(
                 f"{path}: a frame store keeps the targets it was made with; targets must be a "
                 f"TargetGroups or indices to change them, received {targets!r}"
             )
+        own = describe_options(options)
+        if own:
+            name, value = next(iter(own.items()))
+            raise ValueError(
+                f"{path}: a frame store keeps what it was made with, received {name}={value!r}"
+            )
         found = FrameStore.open(path).trajectories()
         if len(found) != 1:
             raise ValueError(f"{path}: holds {len(found)} trajectories; use open_trajectories")
         return found[0] if targets is None else found[0].with_targets(_groups(targets))
-    options = SourceOptions(topology, elements, frame_interval, timestep, pbc)
     source = open_source(path, options)
     if targets is None or isinstance(targets, str):
         groups = select_targets(source, targets, groupby)

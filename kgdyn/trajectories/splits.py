@@ -14,7 +14,7 @@ __all__ = ["split_by_time", "split_by_trajectory"]
 
 
 def split_by_time(
-    trajectories: Trajectory | Sequence[Trajectory], fractions: Sequence[float]
+    trajectories: Trajectory | Sequence[Trajectory], fractions: Sequence[float], n_blocks: int = 1
 ) -> list[list[Trajectory]]:
     """Cut each trajectory, in time order, into parts of these fractions of its frames.
 
@@ -25,6 +25,9 @@ def split_by_time(
     trajectories : Trajectory or sequence of Trajectory
     fractions : sequence of float
         Positive, summing to at most 1; frames beyond the sum are left out.
+    n_blocks : int
+        Cut each trajectory into as many equal blocks first, and each block by the fractions:
+        parts then alternate, and each sees the rare events of all times.
 
     Returns
     -------
@@ -33,12 +36,20 @@ def split_by_time(
     Raises
     ------
     ValueError
-        For fractions that are not positive or sum to more than 1, or a part without a frame.
+        For fractions that are not positive or sum to more than 1, ``n_blocks`` below 1, or a
+        part without a frame.
     """
     _check_fractions(fractions)
+    if n_blocks < 1:
+        raise ValueError(f"n_blocks must be at least 1, received {n_blocks}")
     cuts = np.concatenate([[0.0], np.cumsum(fractions)])
     parts: list[list[Trajectory]] = [[] for _ in fractions]
-    for trajectory in as_trajectories(trajectories):
+    blocks = [
+        block
+        for trajectory in as_trajectories(trajectories)
+        for block in _equal_blocks(trajectory, n_blocks)
+    ]
+    for trajectory in blocks:
         borders = np.round(cuts * trajectory.n_frames).astype(int)
         for part, start, stop in zip(parts, borders[:-1], borders[1:], strict=True):
             part.append(trajectory[start:stop])
@@ -84,6 +95,11 @@ def split_by_trajectory(
     for part in range(len(fractions) - 1, 0, -1):
         borders[part] = min(borders[part], borders[part + 1] - 1)
     return [list(trajectories[start:stop]) for start, stop in itertools.pairwise(borders)]
+
+
+def _equal_blocks(trajectory: Trajectory, n_blocks: int) -> list[Trajectory]:
+    borders = np.round(np.linspace(0, trajectory.n_frames, n_blocks + 1)).astype(int)
+    return [trajectory[start:stop] for start, stop in itertools.pairwise(borders)]
 
 
 def _check_fractions(fractions: Sequence[float]) -> None:

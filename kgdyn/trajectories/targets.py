@@ -26,7 +26,8 @@ def select_targets(
     source : FrameSource
     selection : str, optional
         In MDAnalysis' language, for example ``"element Li"`` or ``"resname SOL"``. Without a
-        topology there are ``element``, ``index`` (from 0), ``bynum`` (from 1) and ``type``.
+        topology there are ``element``, ``index`` (from 0), ``bynum`` (from 1) and ``type`` (of a
+        LAMMPS dump its own, else the atomic number or bead type).
         Not needed where the file names its targets (gdynet's ``target_index``).
     groupby : "atoms", "residues" or "molecules"
         One target for each selected atom, or for each whole residue or molecule of which an atom
@@ -106,6 +107,6 @@ def _universe_of_species(source: FrameSource) -> Any:
     names = np.array([element_name(int(number)) for number in source.species], dtype=object)
     universe.add_TopologyAttr("elements", names)
     universe.add_TopologyAttr("names", names)
-    types = [str(int(number)) for number in source.species]
+    types = getattr(source, "type_labels", None) or [str(int(kind)) for kind in source.species]
     universe.add_TopologyAttr("types", np.array(types, dtype=object))
     return universe

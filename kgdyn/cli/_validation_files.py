@@ -87,18 +87,19 @@ def print_table(result: Validation, console: Console) -> None:
         low, high = model.timescales_interval.lower[i], model.timescales_interval.upper[i]
         true = true_times[i] if i < len(true_times) else np.nan
         add(f"timescale {i + 1} at lag {lag:g} ps (ps)", value, low, high, true, ".2f")
-    shares = result.true_model.stationary_distribution if known else model.populations
+    true_matrix, shares = model.koopman_matrix, model.populations
+    if known:
+        true_matrix, shares = _over_all_states(result.true_model, model.n_states)
     for i, value in enumerate(model.populations):
         low, high = model.populations_interval.lower[i], model.populations_interval.upper[i]
         add(f"population of state {i + 1}", value, low, high, shares[i], ".4f")
     interval: Interval = model.koopman_matrix_interval
-    matrix = result.true_model.transition_matrix if known else model.koopman_matrix
     for i in range(model.n_states):
         for j in range(model.n_states):
             value, low, high = (
                 source[i, j] for source in (model.koopman_matrix, interval.lower, interval.upper)
             )
-            add(f"K {i + 1} -> {j + 1}", value, low, high, matrix[i, j], ".4f")
+            add(f"K {i + 1} -> {j + 1}", value, low, high, true_matrix[i, j], ".4f")
     console.print(table)
     console.print(
         f"VAMP-2 {model.vamp2_score:.4f} of at most {model.n_states} (the constant counted)"
@@ -110,9 +111,8 @@ def print_table(result: Validation, console: Console) -> None:
     )
     if result.assigned is not None:
         for state, row in enumerate(result.assigned):
-            console.print(
-                f"frames of true state {state + 1} assigned rightly: {100 * row[state]:.3f}%"
-            )
+            share = f"{100 * row[state]:.3f}%" if np.isfinite(row[state]) else "there are none"
+            console.print(f"frames of true state {state + 1} assigned rightly: {share}")
 
 
 def _summary(result: Validation) -> dict[str, Any]:
@@ -138,13 +138,23 @@ def _summary(result: Validation) -> dict[str, Any]:
         "ck_largest_difference": ck.largest_difference,
     }
     if result.true_model is not None:
+        matrix, shares = _over_all_states(result.true_model, model.n_states)
         values["true"] = {
-            "transition_matrix": result.true_model.transition_matrix,
-            "stationary_distribution": result.true_model.stationary_distribution,
+            "transition_matrix": matrix,
+            "stationary_distribution": shares,
             "timescales_ps": result.true_model.timescales() * model.frame_interval,
             "assigned": result.assigned,
         }
     return values
+
+
+def _over_all_states(true_model: Any, n_states: int) -> tuple[Any, Any]:
+    """Transition matrix and populations of true states; NaN and 0 for those that no label has."""
+    visited = np.asarray(true_model.count_model.state_symbols)
+    matrix, shares = np.full((n_states, n_states), np.nan), np.zeros(n_states)
+    matrix[np.ix_(visited, visited)] = true_model.transition_matrix
+    shares[visited] = true_model.stationary_distribution
+    return matrix, shares
 
 
 def _bounds(interval: Interval) -> list[Any]:

@@ -58,6 +58,17 @@ class Wrapped:
     cells: Float
     heights: Float
 
+    def only(self, frame: int) -> Wrapped:
+        """One of the frames, as a batch of one."""
+        part = slice(frame, frame + 1)
+        return Wrapped(
+            self.positions[part],
+            self.fractions[part],
+            self.shifts[part],
+            self.cells[part],
+            self.heights[part],
+        )
+
 
 def wrap(positions: Float, cells: Float, pbc: NDArray[np.bool_]) -> Wrapped:
     """Wrap atoms along the periodic directions, in float64.

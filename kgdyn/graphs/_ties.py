@@ -17,6 +17,7 @@ from kgdyn.graphs.nearest_neighbors import (
     NeighborList,
     batch_nearest_neighbors,
     check_n_neighbors,
+    selected_neighbors,
 )
 
 __all__ = ["symmetric_neighbors"]
@@ -35,6 +36,7 @@ def symmetric_neighbors(
     n_neighbors: int,
     where: str,
     n_threads: int = 1,
+    with_images: bool = True,
 ) -> NeighborList:
     """The M nearest neighbours of every atom, ties at the M-th distance broken by symmetry.
 
@@ -47,60 +49,64 @@ def symmetric_neighbors(
     periodic = np.broadcast_to(np.asarray(pbc, dtype=bool), (3,))
     cells = np.asarray(cells, dtype=np.float64)
     check_n_neighbors(n_neighbors, n_atoms, periodic, where)  # more than these are asked for
-    options: dict[str, Any] = {"n_threads": n_threads, "where": where}
     limit = n_atoms - 1 if not periodic.any() else np.iinfo(np.int64).max
-    if limit <= n_neighbors:
-        return batch_nearest_neighbors(positions, cells, periodic, n_neighbors, **options)
     # Small cells are crystals as a rule: ask for a shell beyond the M-th at once.
-    beyond = _SHELL if n_atoms <= _SMALL_CELL else 1
+    reach = min(n_neighbors + (_SHELL if n_atoms <= _SMALL_CELL else 1), limit)
     more = batch_nearest_neighbors(
-        positions, cells, periodic, min(n_neighbors + beyond, limit), **options
+        positions,
+        cells,
+        periodic,
+        reach,
+        n_threads=n_threads,
+        with_images=with_images,
+        where=where,
     )
-    kept = NeighborList(*(array[:, :, :n_neighbors].copy() for array in _arrays(more)))
-    cut = more.distances[:, :, n_neighbors - 1]
-    tied = more.distances[:, :, n_neighbors] - cut <= _TIE
+    kept = NeighborList(
+        more.indices[:, :, :n_neighbors].copy(),
+        more.distances[:, :, :n_neighbors].copy(),
+        None if more.images is None else more.images[:, :, :n_neighbors].copy(),
+    )
+    if reach == n_neighbors:
+        return kept
+    cut = kept.distances[:, :, -1]
     nearness = kept.distances.mean(axis=2)
-    frames = np.flatnonzero(tied.any(axis=1))
-    more = NeighborList(*(array[frames] for array in _arrays(more)))
-    while len(frames):
-        reach = more.distances.shape[2]
+    frame, atom = np.nonzero(more.distances[:, :, n_neighbors] - cut <= _TIE)
+    rows = _rows(more, (frame, atom))
+    while len(frame):
         # The shell is complete once something beyond it has been found.
-        closed = more.distances[:, :, -1] - cut[frames] > _TIE
-        ready = tied[frames] & (closed | (reach >= limit))
-        frame, atom = np.nonzero(ready)
-        _keep(kept, more, frames, frame, atom, cut, nearness)
-        tied[frames[frame], atom] = False
-        frames = frames[tied[frames].any(axis=1)]
-        if len(frames):
-            more = batch_nearest_neighbors(
-                positions[frames], cells[frames], periodic, min(reach + _SHELL, limit), **options
+        whole = (rows.distances[:, -1] - cut[frame, atom] > _TIE) | (reach >= limit)
+        _keep(kept, _rows(rows, whole), frame[whole], atom[whole], cut, nearness)
+        frame, atom = frame[~whole], atom[~whole]
+        if len(frame):
+            reach = min(reach + _SHELL, limit)
+            rows = selected_neighbors(
+                positions, cells, periodic, reach, frame, atom, with_images=with_images
             )
     return kept
 
 
-def _arrays(found: NeighborList) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    return found.indices, found.distances, found.images
+def _rows(found: NeighborList, which: Any) -> NeighborList:
+    images = None if found.images is None else found.images[which]
+    return NeighborList(found.indices[which], found.distances[which], images)
 
 
 def _keep(
     kept: NeighborList,
-    more: NeighborList,
-    frames: NDArray[np.int64],
+    found: NeighborList,
     frame: NDArray[np.int64],
     atom: NDArray[np.int64],
     cut: NDArray[np.float64],
     nearness: NDArray[np.float64],
 ) -> None:
-    """Write the chosen neighbours of rows (frame, atom) into ``kept``."""
+    """Write the chosen ones of (n_rows, reach) neighbours into rows (frame, atom) of ``kept``."""
     n_neighbors = kept.distances.shape[2]
-    whole = frames[frame]
-    distances, indices = more.distances[frame, atom], more.indices[frame, atom]
-    offset = distances - cut[whole, atom][:, None]
+    offset = found.distances - cut[frame, atom][:, None]
     shell = np.where(offset < -_TIE, 0, np.where(offset <= _TIE, 1, 2))
-    preference = np.where(shell == 1, nearness[whole[:, None], indices], 0.0)
-    order = np.lexsort((indices, preference, shell), axis=-1)[:, :n_neighbors]
+    preference = np.where(shell == 1, nearness[frame[:, None], found.indices], 0.0)
+    order = np.lexsort((found.indices, preference, shell), axis=-1)[:, :n_neighbors]
     order.sort(axis=-1)  # back to the order by distance, then index
     rows = np.arange(len(frame))[:, None]
-    kept.indices[whole, atom] = indices[rows, order]
-    kept.distances[whole, atom] = distances[rows, order]
-    kept.images[whole, atom] = more.images[frame, atom][rows, order]
+    kept.indices[frame, atom] = found.indices[rows, order]
+    kept.distances[frame, atom] = found.distances[rows, order]
+    if kept.images is not None and found.images is not None:
+        kept.images[frame, atom] = found.images[rows, order]

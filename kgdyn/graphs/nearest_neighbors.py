@@ -7,7 +7,9 @@ left-handed cells, partial periodicity and coordinates unwrapped by any number o
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,7 +17,11 @@ from numpy.typing import ArrayLike, NDArray
 from kgdyn.frames import Frame
 from kgdyn.graphs._brute_force import brute_force
 from kgdyn.graphs._cell_tree import tree_search
-from kgdyn.graphs._compiled import compiled_available, compiled_search
+from kgdyn.graphs._compiled import (
+    compiled_available,
+    compiled_search,
+    compiled_search_selected,
+)
 from kgdyn.graphs._lattice import Float, Int, Wrapped, wrap
 
 __all__ = ["NeighborList", "batch_nearest_neighbors", "nearest_neighbors"]
@@ -33,14 +39,14 @@ class NeighborList:
     indices : (..., n_rows, M) array of int64
         Row of the neighbour in ``positions``.
     distances : (..., n_rows, M) array of float64, angstrom.
-    images : (..., n_rows, M, 3) array of int64
+    images : (..., n_rows, M, 3) array of int64, or None if they were not asked for
         The neighbour stands at ``positions[index] + image @ cell``, for the positions as they
         came in.
     """
 
     indices: NDArray[np.int64]
     distances: NDArray[np.float64]
-    images: NDArray[np.int64]
+    images: NDArray[np.int64] | None
 
 
 def nearest_neighbors(
@@ -72,7 +78,8 @@ def nearest_neighbors(
         rows=rows,
         where=frame.where,
     )
-    return NeighborList(found.indices[0], found.distances[0], found.images[0])
+    images = None if found.images is None else found.images[0]
+    return NeighborList(found.indices[0], found.distances[0], images)
 
 
 def batch_nearest_neighbors(
@@ -82,6 +89,7 @@ def batch_nearest_neighbors(
     n_neighbors: int,
     rows: NDArray[np.int64] | None = None,
     n_threads: int = 1,
+    with_images: bool = True,
     where: str = "frames",
 ) -> NeighborList:
     """The M nearest neighbours in several frames of the same atoms (already checked).
@@ -97,6 +105,8 @@ def batch_nearest_neighbors(
         Only these atoms' neighbours; all atoms if not given.
     n_threads : int
         Threads of the compiled search; the result does not depend on it.
+    with_images : bool
+        False saves the time that images cost where nobody needs them.
     where : str
         What error messages call the frames.
 
@@ -127,10 +137,60 @@ def batch_nearest_neighbors(
     else:
         found = interpreted_search(wrapped, periodic, n_neighbors, chosen)
     indices, distances, images = found
+    indices = indices.astype(np.int64, copy=False)
+    if not with_images:
+        return NeighborList(indices, np.asarray(distances), None)
     # Images so far join wrapped atoms: x_j + w_j + image - (x_i + w_i), w the wrapping shift.
     shift_of_neighbor = wrapped.shifts[np.arange(n_frames)[:, None, None], indices]
     images = images + shift_of_neighbor - wrapped.shifts[:, chosen, None, :]
-    return NeighborList(indices.astype(np.int64), np.asarray(distances), images.astype(np.int64))
+    return NeighborList(indices, np.asarray(distances), images.astype(np.int64))
+
+
+def selected_neighbors(
+    positions: NDArray[Any],
+    cells: NDArray[Any],
+    pbc: NDArray[np.bool_],
+    n_neighbors: int,
+    frames: NDArray[np.int64],
+    atoms: NDArray[np.int64],
+    with_images: bool = True,
+) -> NeighborList:
+    """The M nearest neighbours of single atoms, other ones in each frame (all checked).
+
+    Parameters
+    ----------
+    positions, cells, pbc, n_neighbors, with_images
+        As in :func:`batch_nearest_neighbors`.
+    frames, atoms : (n_rows,) arrays of int
+        Atom ``atoms[k]`` of frame ``frames[k]``; frames ascending, no row twice.
+
+    Returns
+    -------
+    NeighborList with arrays of shape (n_rows, M).
+    """
+    used, owner, counts = np.unique(frames, return_inverse=True, return_counts=True)
+    wrapped = wrap(np.asarray(positions[used], np.float64), cells[used], pbc)
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    found: tuple[Int, Float, Int]
+    if compiled_available():
+        found = compiled_search_selected(wrapped, pbc, n_neighbors, atoms, offsets)
+    else:
+        parts = [
+            interpreted_search(wrapped.only(number), pbc, n_neighbors, atoms[start:stop])
+            for number, (start, stop) in enumerate(itertools.pairwise(offsets))
+        ]
+        found = (
+            np.concatenate([part[0][0] for part in parts]),
+            np.concatenate([part[1][0] for part in parts]),
+            np.concatenate([part[2][0] for part in parts]),
+        )
+    indices, distances, images = found
+    indices = indices.astype(np.int64, copy=False)
+    if not with_images:
+        return NeighborList(indices, np.asarray(distances), None)
+    shift_of_neighbor = wrapped.shifts[owner[:, None], indices]
+    images = images + shift_of_neighbor - wrapped.shifts[owner, atoms][:, None, :]
+    return NeighborList(indices, np.asarray(distances), images.astype(np.int64))
 
 
 def interpreted_search(

@@ -100,8 +100,11 @@ def pack_graphs(
     ValueError
         As :func:`kgdyn.graphs.batch_nearest_neighbors`.
     """
-    found = symmetric_neighbors(positions, cells, pbc, n_neighbors, where, n_threads)
+    found = symmetric_neighbors(
+        positions, cells, pbc, n_neighbors, where, n_threads, with_images=False
+    )
     n_frames, n_atoms = found.indices.shape[:2]
+    targets.check_within(n_atoms)
     frames = np.arange(n_frames + 1, dtype=np.int64)
     group_sizes = np.diff(targets.offsets)
     species = np.asarray(species, np.int32)

@@ -37,7 +37,9 @@ def hop_distances(
     frame, atom = np.nonzero(hops == 0)
     for hop in range(1, n_hops + 1):
         reached = (neighbors[frame, atom] + first_atom[frame]).reshape(-1)
-        new = np.unique(reached[flat[reached] > hop])
+        met = np.zeros(len(flat), bool)
+        met[reached] = True
+        new = np.flatnonzero(met & (flat > hop))
         if len(new) == 0:
             break
         flat[new] = hop

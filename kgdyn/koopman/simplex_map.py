@@ -37,7 +37,8 @@ def fit_simplex_map(chi_t: ArrayLike, chi_lag: ArrayLike) -> NDArray[np.float64]
     assigned to its state: populations become the shares of assigned frames, and a common state's
     spread does not leak into a rare one (on Li in fcc sulfur the population of the rare state is
     3.3% counted, 7.4% with extremes for vertices). The price: single memberships leave [0, 1] by
-    the spread of a state.
+    the spread of a state. Where states overlap widely that is much, and only means over many
+    frames have a meaning.
 
     Parameters
     ----------

@@ -3,4 +3,7 @@
 from kgdyn.models.gdynet import GDyNet
 from kgdyn.models.load_model import load_model
 
+# A model file names the loss and the metric that it was compiled with: Keras must know them.
+from kgdyn.scores import VAMP2Loss as _VAMP2Loss  # noqa: F401
+
 __all__ = ["GDyNet", "load_model"]

@@ -16,7 +16,8 @@ __all__ = ["load_model"]
 def load_model(path: str | Path) -> GDyNet:
     """Load a GDyNet from a ``.keras`` file, in Keras' safe mode.
 
-    ``keras.models.load_model(path)`` does the same without these checks.
+    ``keras.models.load_model(path)`` does the same without these checks, once ``kgdyn.models``
+    has been imported: Keras finds only classes that are.
 
     Raises
     ------
@@ -31,14 +32,16 @@ def load_model(path: str | Path) -> GDyNet:
     try:
         with zipfile.ZipFile(path) as archive:
             config = json.loads(archive.read("config.json"))
-    except (zipfile.BadZipFile, KeyError, json.JSONDecodeError) as error:
+        if not isinstance(config, dict) or not isinstance(config.get("config"), dict):
+            raise ValueError("config.json describes no model")
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path}: is not a .keras model file ({error})") from error
     if config.get("registered_name") != "kgdyn>GDyNet":
         raise ValueError(
             f"{path}: holds {config.get('registered_name') or config.get('class_name')!r}, "
             "not a kgdyn GDyNet"
         )
-    version = config.get("config", {}).get("format_version")
+    version = config["config"].get("format_version")
     if version != FORMAT_VERSION:
         raise ValueError(
             f"{path}: was written in model format version {version}; this kgdyn reads version "
@@ -46,7 +49,7 @@ def load_model(path: str | Path) -> GDyNet:
         )
     try:
         model = keras.saving.load_model(path)
-    except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
+    except (ValueError, TypeError, OSError, KeyError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path}: cannot be loaded, the file is damaged ({error})") from error
     if not isinstance(model, GDyNet):
         raise ValueError(f"{path}: holds {type(model).__name__}, not a kgdyn GDyNet")

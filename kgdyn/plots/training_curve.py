@@ -40,6 +40,8 @@ def plot_training_curve(
             "history must have the entry 'vamp2': compile with metrics=[VAMP2Score(n_states)]; "
             f"received {sorted(history)}"
         )
+    from matplotlib.ticker import MaxNLocator
+
     ax = axes_or_new(ax)
     epochs = np.arange(1, len(history["vamp2"]) + 1)
     # Over an epoch of training the metric mixes the models of all its steps; the loss does not.
@@ -47,7 +49,7 @@ def plot_training_curve(
     label = "training, mean of batches" if "loss" in history else "training"
     ax.plot(epochs, training, "o-", ms=3, color=state_color(0), label=label)
     if "val_vamp2" in history:
-        ax.plot(epochs, history["val_vamp2"], "s-", ms=3, color=state_color(5), label="validation")
+        ax.plot(epochs, history["val_vamp2"], "s-", ms=3, color=state_color(4), label="validation")
     if n_states is not None:
         ax.axhline(n_states, ls=":", color="0.5", lw=1)
         ax.annotate(
@@ -64,6 +66,6 @@ def plot_training_curve(
         bottom = ax.get_ylim()[0]
         ax.set_ylim(top=n_states + 0.05 * (n_states - bottom))
     ax.set(xlabel="epoch", ylabel="VAMP-2 score", xlim=(0.5, len(epochs) + 0.5))
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     ax.legend(frameon=False, fontsize="small", loc="best")
     return ax

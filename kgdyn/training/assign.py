@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from kgdyn.elements import element_name
 from kgdyn.models import GDyNet
+from kgdyn.training._pipeline_errors import pipeline_errors
 from kgdyn.training.datasets import frames_dataset
 from kgdyn.trajectories.trajectory import Trajectory
 
@@ -53,17 +54,19 @@ def assign_states(
     result = np.empty(shape, np.float32)
     done = 0
     predict = _compiled_call(model)
-    for (graphs,) in frames_dataset(
+    frames = frames_dataset(
         trajectory,
         n_neighbors=model.n_neighbors,
         batch_size=batch_size,
-        n_hops=model.n_convolutions,
-    ):
-        values = predict(graphs).numpy().reshape(-1, *shape[1:])
-        result[done : done + len(values)] = values
-        done += len(values)
-        if progress is not None:
-            progress(done, shape[0])
+        n_hops=None if model.variable_neighbors else model.n_convolutions,
+    )
+    with pipeline_errors():
+        for (graphs,) in frames:
+            values = predict(graphs).numpy().reshape(-1, *shape[1:])
+            result[done : done + len(values)] = values
+            done += len(values)
+            if progress is not None:
+                progress(done, shape[0])
     return result
 
 

@@ -67,12 +67,23 @@ def pairs_dataset(
     Raises
     ------
     ValueError
-        For a lag time longer than every segment, too few atoms for ``n_neighbors``, a frame that
-        is not finite, or a ``batch_size`` or ``stride`` below 1.
+        For a lag time longer than every segment, a ``batch_size``, ``n_neighbors``, ``n_hops``,
+        ``stride`` or ``window`` below 1, or a negative ``seed``.
+    tf.errors.InvalidArgumentError
+        While the dataset is read, with the text of the ValueError: for a frame that is not
+        finite, or too few atoms for ``n_neighbors``.
     """
     trajectories = as_trajectories(trajectories)
     pairs = lagged_pairs(trajectories, lagtime)
-    _check_at_least_one(batch_size=batch_size, stride=stride, window=window)
+    _check_at_least_one(
+        batch_size=batch_size,
+        n_neighbors=n_neighbors,
+        n_hops=n_hops,
+        stride=stride,
+        window=window,
+    )
+    if seed < 0:
+        raise ValueError(f"seed must not be negative, received {seed}")
     windows = pair_windows(pairs, window, stride)
     n_pairs = int(windows.lengths.sum())
     build = GraphBuilder(trajectories, n_neighbors, n_hops, cache)
@@ -128,11 +139,12 @@ def frames_dataset(
     Raises
     ------
     ValueError
-        For too few atoms for ``n_neighbors``, a frame that is not finite, or a ``batch_size``
-        below 1.
+        For a ``batch_size``, ``n_neighbors`` or ``n_hops`` below 1.
+    tf.errors.InvalidArgumentError
+        As in :func:`pairs_dataset`.
     """
     trajectories = as_trajectories(trajectories)
-    _check_at_least_one(batch_size=batch_size)
+    _check_at_least_one(batch_size=batch_size, n_neighbors=n_neighbors, n_hops=n_hops)
     counts = [trajectory.n_frames for trajectory in trajectories]
     which = np.repeat(np.arange(len(trajectories), dtype=np.int32), counts)
     frame = np.concatenate([np.arange(count) for count in counts])
@@ -159,9 +171,9 @@ def to_ragged(graphs: PackedGraphs) -> dict[str, Any]:
     return _ragged(flat, cut_down)
 
 
-def _check_at_least_one(**values: int) -> None:
+def _check_at_least_one(**values: int | None) -> None:
     for name, value in values.items():
-        if value < 1:
+        if value is not None and value < 1:
             raise ValueError(f"{name} must be at least 1, received {value}")
 
 

@@ -10,6 +10,8 @@ import keras
 
 from kgdyn.models import GDyNet
 from kgdyn.scores import VAMP2Loss, VAMP2Score
+from kgdyn.training._pipeline_errors import pipeline_errors
+from kgdyn.training.assign import check_elements
 from kgdyn.training.datasets import pairs_dataset
 from kgdyn.trajectories.lagged_pairs import as_trajectories
 from kgdyn.trajectories.trajectory import Trajectory
@@ -77,7 +79,8 @@ def train_gdynet(
     Raises
     ------
     ValueError
-        For different frame intervals, or as :func:`kgdyn.training.pairs_dataset`.
+        For different frame intervals, an element that only ``validation`` has, a frame that is
+        not finite, or as :func:`kgdyn.training.pairs_dataset`.
     """
     settings = settings or TrainingSettings()
     parts, held_out = as_trajectories(train), as_trajectories(validation)
@@ -94,6 +97,8 @@ def train_gdynet(
         targets=parts[0].targets.description,
         **(model_options or {}),
     )
+    for part in held_out:
+        check_elements(model, part)
     options: dict[str, Any] = {
         "lagtime": lagtime,
         "n_neighbors": n_neighbors,
@@ -101,7 +106,9 @@ def train_gdynet(
         "stride": settings.stride,
         "seed": settings.seed,
         # Batch normalization must see all atoms.
-        "n_hops": model.n_convolutions if model.variant == "paper" else None,
+        "n_hops": None
+        if model.variant == "released" or model.variable_neighbors
+        else model.n_convolutions,
     }
     pairs = pairs_dataset(parts, **options)
     held_out_pairs = pairs_dataset(held_out, shuffle=False, **options)
@@ -116,11 +123,12 @@ def train_gdynet(
     stopping = keras.callbacks.EarlyStopping(
         monitor="val_vamp2", mode="max", patience=settings.patience, restore_best_weights=True
     )
-    history = model.fit(
-        pairs,
-        validation_data=held_out_pairs,
-        epochs=settings.epochs,
-        callbacks=[stopping, *callbacks],
-        verbose=0,
-    )
+    with pipeline_errors():
+        history = model.fit(
+            pairs,
+            validation_data=held_out_pairs,
+            epochs=settings.epochs,
+            callbacks=[stopping, *callbacks],
+            verbose=0,
+        )
     return model, {name: list(map(float, values)) for name, values in history.history.items()}

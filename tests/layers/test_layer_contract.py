@@ -15,7 +15,7 @@ from kgdyn import layers
 N_ATOMS, N_NEIGHBORS, N_FEATURES, N_BASIS = 7, 4, 6, 5
 POLICIES = ("float32", "mixed_float16", "mixed_bfloat16")
 # Of one value computed twice, in eager mode and in a graph.
-ATOL = {"float32": 1e-6, "mixed_float16": 4e-3, "mixed_bfloat16": 3e-2}
+ATOL = {"float32": 1e-6, "mixed_float16": 4e-3, "mixed_bfloat16": 4e-2}
 COMPUTE = {"float32": "float32", "mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
 
 
@@ -158,7 +158,8 @@ def test_graph_equals_eager(case: Case, policy: str) -> None:
 def test_precision_of_output_and_weights(case: Case, policy: str) -> None:
     layer, inputs = made(case, policy)
     output = layer(**inputs)
-    assert keras.backend.standardize_dtype(output.dtype) == case.output_dtype or COMPUTE[policy]
+    expected_dtype = case.output_dtype or COMPUTE[policy]
+    assert keras.backend.standardize_dtype(output.dtype) == expected_dtype
     exact = as_float64(made(case)[0](**inputs))
     loss_of_digits = {"float32": 1e-6, "mixed_float16": 2e-2, "mixed_bfloat16": 2e-1}
     np.testing.assert_allclose(as_float64(output), exact, rtol=0.0, atol=loss_of_digits[policy])
@@ -187,6 +188,8 @@ def test_one_step_lowers_the_loss(case: Case, policy: str) -> None:
         weight.assign(weight - 0.05 * tf.cast(tf.convert_to_tensor(gradient), weight.dtype))
     for weight, old in zip(layer.trainable_weights, before, strict=True):
         assert np.isfinite(np.asarray(weight)).all(), weight.path
+        if has_norm and weight.name == "bias":
+            continue  # batch normalization takes any constant away
         assert not np.array_equal(np.asarray(weight), old), weight.path
     assert float(loss()) < float(first)
 

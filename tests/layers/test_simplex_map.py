@@ -32,7 +32,9 @@ def test_small_differences_may_be_stretched() -> None:
     stretch = 1e6
     layer = SimplexMap(2)
     layer.build((None, 2))
-    layer.set_matrix(np.array([[0.5 + stretch / 2, 0.5 - stretch / 2], [0.5 - stretch / 2, 0.5 + stretch / 2]]))
+    layer.set_matrix(
+        np.array([[0.5 + stretch / 2, 0.5 - stretch / 2], [0.5 - stretch / 2, 0.5 + stretch / 2]])
+    )
     left = np.array([0.5, 0.5 + 1e-8, 0.5 + 3e-8])
     mapped = np.asarray(layer(np.stack([left, 1.0 - left], axis=1)))
     np.testing.assert_allclose(mapped[:, 0], [0.5, 0.51, 0.53], rtol=0.0, atol=1e-6)

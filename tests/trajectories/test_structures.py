@@ -1,5 +1,4 @@
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +8,6 @@ from pymatgen.core.trajectory import Trajectory
 from kgdyn.trajectories.source import FrameSource
 from kgdyn.trajectories.structures import StructuresSource, diffusion_analyzer_source
 
-SHARED = Path(__file__).parents[3] / "shared" / "data"
 LATTICE = Lattice([[4.0, 0.2, 0.0], [0.0, 5.0, 0.3], [-0.4, 0.0, 6.0]])
 
 
@@ -171,9 +169,8 @@ def test_a_displacement_that_is_not_finite_is_refused(tmp_path):
         diffusion_analyzer_source(path)
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data are not beside the repository")
-def test_lgps():
-    path = SHARED / "lgps" / "DiffusionAnalyzer.json"
+def test_lgps(shared_data):
+    path = shared_data("lgps/DiffusionAnalyzer.json")
     source = diffusion_analyzer_source(path)
     assert source.frame_interval == 0.02
     assert source.n_frames == 1000

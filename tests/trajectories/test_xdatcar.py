@@ -1,5 +1,4 @@
 import gzip
-from pathlib import Path
 
 import ase.io
 import numpy as np
@@ -9,7 +8,6 @@ from ase import Atoms
 from kgdyn.trajectories.source import FrameSource
 from kgdyn.trajectories.xdatcar import XDATCARSource
 
-SHARED = Path(__file__).parents[3] / "shared" / "data"
 N_ATOMS = 5
 
 
@@ -172,9 +170,9 @@ def test_arguments(xdatcar):
         XDATCARSource(xdatcar, frame_interval=-1.0)
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data are not beside the repository")
-def test_argyrodite():
-    paths = [SHARED / "argyrodite" / f"Li6PS5Cl_50p_run{run}.XDATCAR.gz" for run in (5, 6)]
+def test_argyrodite(shared_data):
+    names = [f"argyrodite/Li6PS5Cl_50p_run{run}.XDATCAR.gz" for run in (5, 6)]
+    paths = [shared_data(name) for name in names]
     source = XDATCARSource(paths, frame_interval=0.1)
     positions, cells = read(source, 64)
     assert positions.shape == (140, 416, 3)

@@ -1,0 +1,96 @@
+"""Chapman-Kolmogorov test against plain loops, and chains that pass or fail it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from kgdyn.koopman import Resampling, ck_test, one_hot
+from kgdyn.toys import MarkovChain
+
+CHAIN = np.array([[0.95, 0.05], [0.1, 0.9]])
+
+
+def soft_segments(n_states: int, rng: np.random.Generator) -> list[NDArray[np.float64]]:
+    matrix = 0.9 * np.eye(n_states) + 0.1 / n_states
+    labels = [MarkovChain(matrix).sample(n, k, rng=rng) for n, k in ((70, 3), (9, 1), (60, 2))]
+    soft = [one_hot(part, n_states) + 0.3 * rng.random((*part.shape, n_states)) for part in labels]
+    return [part / part.sum(axis=-1, keepdims=True) for part in soft]
+
+
+def loop_matrix(segments: list[NDArray[np.float64]], lagtime: int) -> NDArray[np.float64]:
+    n_states = segments[0].shape[-1]
+    cov_00, cov_0t = np.zeros((n_states, n_states)), np.zeros((n_states, n_states))
+    for segment in segments:
+        for start in range(len(segment) - lagtime):
+            for target in range(segment.shape[1]):
+                cov_00 += np.outer(segment[start, target], segment[start, target])
+                cov_0t += np.outer(segment[start, target], segment[start + lagtime, target])
+    return np.linalg.inv(cov_00) @ cov_0t
+
+
+@pytest.mark.parametrize("n_states", [2, 3, 4, 5])
+def test_equals_the_loop(n_states: int, rng: np.random.Generator) -> None:
+    segments = soft_segments(n_states, rng)
+    found = ck_test(segments, lagtime=3, n_steps=4, frame_interval=0.5)
+    one_step = loop_matrix(segments, 3)
+    power = np.eye(n_states)
+    for step in range(1, 5):
+        power = power @ one_step
+        np.testing.assert_allclose(found.predictions[step - 1], power, rtol=0, atol=1e-8)
+        np.testing.assert_allclose(
+            found.estimates[step - 1], loop_matrix(segments, 3 * step), rtol=0, atol=1e-8
+        )
+    np.testing.assert_array_equal(found.steps, [1, 2, 3, 4])
+    assert (found.lagtime, found.frame_interval) == (3, 0.5)
+    difference = np.abs(found.predictions - found.estimates).max()
+    np.testing.assert_allclose(found.largest_difference, difference, rtol=1e-12, atol=0)
+
+
+def test_a_markov_chain_passes(rng: np.random.Generator) -> None:
+    chi = one_hot(MarkovChain(CHAIN).sample(4000, 5, rng=rng), 2)
+    found = ck_test(chi, lagtime=2, n_steps=5, resampling=Resampling(200, n_samples=300))
+    assert found.inside.shape == (5, 2, 2)
+    assert found.inside[0].all()  # at n = 1 both are the same
+    assert found.inside.all()
+    assert found.largest_difference < 0.03
+
+
+def test_lumped_states_fail(rng: np.random.Generator) -> None:
+    """Three states in a row, the last two taken for one: there is memory."""
+    chain = np.array([[0.9, 0.1, 0.0], [0.1, 0.88, 0.02], [0.0, 0.01, 0.99]])
+    labels = np.minimum(MarkovChain(chain).sample(4000, 5, rng=rng), 1)
+    found = ck_test(one_hot(labels, 2), lagtime=2, resampling=Resampling(200, n_samples=300))
+    assert not found.inside[2:].any()
+    assert found.largest_difference > 0.03
+
+
+def test_intervals_hold_their_values(rng: np.random.Generator) -> None:
+    chi = one_hot(MarkovChain(CHAIN).sample(500, 5, rng=rng), 2)
+    found = ck_test(chi, lagtime=2, n_steps=3, resampling=Resampling(25, n_samples=200))
+    assert found.prediction_interval is not None
+    assert found.estimate_interval is not None
+    assert found.prediction_interval.contains(found.predictions).all()
+    assert found.estimate_interval.contains(found.estimates).all()
+    assert (found.estimate_interval.lower < found.estimate_interval.upper).all()
+    np.testing.assert_allclose(
+        found.prediction_interval.lower[0], found.estimate_interval.lower[0], rtol=0, atol=1e-12
+    )
+
+
+def test_without_resampling_nothing_is_inside(rng: np.random.Generator) -> None:
+    found = ck_test(soft_segments(2, rng), lagtime=1)
+    assert found.estimate_interval is None
+    with pytest.raises(ValueError, match="made without resampling: there are no intervals"):
+        found.inside  # noqa: B018
+
+
+def test_refuses_no_step() -> None:
+    with pytest.raises(ValueError, match="n_steps must be at least 1, received 0"):
+        ck_test(np.full((5, 2), 0.5), lagtime=1, n_steps=0)
+
+
+def test_refuses_more_steps_than_frames() -> None:
+    with pytest.raises(ValueError, match=r"which has 20 frames, received 5 \* 4"):
+        ck_test(np.full((20, 2), 0.5), lagtime=4, n_steps=5)

@@ -207,10 +207,13 @@ def _true_labels(text: str, trajectories: list[Any]) -> list[Any]:
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: there is no such file of labels")
     values = np.load(path, allow_pickle=False)
-    if name:
-        if name not in values:
-            raise ValueError(f"{path}: holds no array {name!r}, it has {sorted(values)}")
-        values = values[name]
+    if isinstance(values, np.lib.npyio.NpzFile):
+        with values as archive:
+            if name not in archive:
+                raise ValueError(f"{path}: holds no array {name!r}, it has {sorted(archive)}")
+            values = archive[name]
+    elif name:
+        raise ValueError(f"{path}: is one array; {text!r} names {name!r} of an archive")
     labels = []
     for trajectory in trajectories:
         first, last = trajectory.first_frame, trajectory.first_frame + trajectory.n_frames

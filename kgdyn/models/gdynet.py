@@ -157,6 +157,10 @@ class GDyNet(keras.Model):
         probabilities = self.call(both, training=training)
         return ops.transpose(ops.reshape(probabilities, (2, -1, self.n_states)), (1, 0, 2))
 
+    def _resolve_auto_jit_compile(self) -> bool:
+        """XLA only where asked for: batches differ in shape, and it recompiles for each shape."""
+        return False
+
     def call_flat(self, graph: FlatGraph, training: bool | None = None) -> Any:
         """The network on one disjoint graph; (n_targets, n_states)."""
         nodes = self.embedding(graph.species)

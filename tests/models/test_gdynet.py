@@ -380,6 +380,19 @@ def test_eager_equals_graph(model: GDyNet, graphs_of: Packer) -> None:
     )
 
 
+def test_xla_only_where_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keras' own choice on a machine with an accelerator is XLA, which recompiles each shape."""
+    devices = [*tf.config.list_physical_devices(), tf.config.PhysicalDevice("accelerator", "GPU")]
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda *kinds: devices)
+    plain, model = keras.Sequential([keras.layers.Dense(2)]), random_model()
+    plain.compile("adam", loss="mse")
+    model.compile("adam", loss="mse")
+    assert plain.jit_compile
+    assert not model.jit_compile
+    model.compile("adam", loss="mse", jit_compile=True)
+    assert model.jit_compile
+
+
 @pytest.mark.parametrize(
     ("argument", "value", "message"),
     [

@@ -1,0 +1,70 @@
+"""What the README promises: its Python runs, its commands exist, CI runs its test command."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.slow
+@pytest.mark.lammps
+def test_python_of_the_readme_runs(new_lammps: Callable[..., Any], tmp_path: Path) -> None:
+    from kgdyn.integrations.lammps import simulate_li_fcc_s
+
+    from kgdyn.toys import LiInFccSulfur
+
+    topology, coordinates = simulate_li_fcc_s(LiInFccSulfur(duration=3.0), tmp_path)
+    topology.rename(tmp_path / "li.data")
+    coordinates.rename(tmp_path / "li.dcd")
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert len(block.strip().splitlines()) < 25
+    done = subprocess.run(
+        [sys.executable, "-c", block], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "KoopmanModel(n_states=2, lagtime=100 frames = 10 ps" in done.stdout
+    assert (tmp_path / "model.keras").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.lammps
+def test_example_runs_in_small(new_lammps: Callable[..., Any], tmp_path: Path) -> None:
+    script = ROOT / "examples" / "li_in_fcc_sulfur.py"
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path), "--small"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "MPLBACKEND": "Agg"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "figure.png").stat().st_size > 20_000
+
+
+def test_commands_and_options_of_the_readme_exist() -> None:
+    from typer.main import get_command
+
+    from kgdyn.cli.app import app
+
+    commands = get_command(app).commands  # type: ignore[attr-defined]
+    text = (ROOT / "README.md").read_text().replace("\\\n", " ")
+    used = re.findall(r"^ {4}(?:.*&& \.venv/bin/)?kgdyn (\w+)(.*)$", text, re.MULTILINE)
+    assert {name for name, _ in used} >= {"demo", "inspect", "train", "validate", "assign"}
+    for name, rest in used:
+        known = {option for parameter in commands[name].params for option in parameter.opts}
+        for option in re.findall(r"--[a-z-]+", rest):
+            assert option in known, f"kgdyn {name} has no {option}"
+
+
+def test_ci_runs_the_test_command_of_the_readme() -> None:
+    assert ".venv/bin/pytest --slow" in (ROOT / "README.md").read_text()
+    assert re.search(r"^pytest --slow$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)

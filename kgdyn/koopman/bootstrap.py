@@ -112,7 +112,10 @@ class Resampling:
 def resampling_for(
     state_probabilities: ArrayLike | Sequence[ArrayLike], lagtime: int, seed: int = 0
 ) -> Resampling:
-    """A resampling over time blocks of about ten relaxation times, but at least 20 blocks.
+    """A resampling over time blocks of about ten relaxation times, at least 20 of them.
+
+    Where the data are too short for that, targets are resampled, if there are 20 of them; else
+    the blocks are shorter.
 
     Parameters
     ----------
@@ -121,6 +124,11 @@ def resampling_for(
     lagtime : int, frames
         That the slowest relaxation time is estimated at.
     seed : int
+
+    Warns
+    -----
+    RuntimeWarning
+        If blocks are shorter than two relaxation times: intervals are then too narrow.
     """
     segments = as_segments(state_probabilities)
     total = block_covariances(segments, lagtime).combined()
@@ -129,7 +137,18 @@ def resampling_for(
     slowest = float(np.nanmax(times)) if np.isfinite(times).any() else float(lagtime)
     n_frames = sum(len(segment) for segment in segments)
     wanted = _RELAXATIONS_PER_BLOCK * max(slowest, float(lagtime))
-    return Resampling(block_length=max(1, int(min(wanted, n_frames / _WANTED_BLOCKS))), seed=seed)
+    block_length = max(1, int(min(wanted, n_frames / _WANTED_BLOCKS)))
+    if block_length < int(wanted):
+        if min(segment.shape[1] for segment in segments) >= _WANTED_BLOCKS:
+            return Resampling(block_length=block_length, by_target=True, seed=seed)
+        if block_length < 2.0 * slowest:
+            warnings.warn(
+                f"the data hold only {n_frames / slowest:.0f} relaxation times: blocks of "
+                f"{block_length} frames are not independent, and intervals too narrow",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+    return Resampling(block_length=block_length, seed=seed)
 
 
 def percentile_interval(samples: NDArray[np.float64]) -> Interval:

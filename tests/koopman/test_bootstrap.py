@@ -159,8 +159,16 @@ def test_resampling_for_falls_back_on_the_lag_time() -> None:
     assert resampling_for(one_hot(labels, 2), 3).block_length == 30
 
 
+def test_resampling_for_short_data_of_many_targets(rng: np.random.Generator) -> None:
+    labels = CHAIN.sample(400, 20, rng=rng)
+    assert resampling_for(one_hot(labels, 2), 1).by_target
+    assert not resampling_for(one_hot(labels[:, :19], 2), 1).by_target
+
+
 def test_resampling_for_tiny_data() -> None:
-    assert resampling_for(one_hot(np.array([0, 0, 1, 1, 0, 1]), 2), 1).block_length == 1
+    labels = np.repeat([0, 1, 0, 1], [5, 6, 7, 8])
+    with pytest.warns(RuntimeWarning, match=r"hold only \d+ relaxation times: blocks of 1 frames"):
+        assert resampling_for(one_hot(labels, 2), 1).block_length == 1
 
 
 def test_percentiles() -> None:

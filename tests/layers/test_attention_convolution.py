@@ -186,9 +186,8 @@ def test_initial_weights_are_those_of_one_unsplit_dense_layer() -> None:
     layer.build((None, 32), (None, 12), (None, 12, 41))
     kernels = [layer.center_kernel, layer.neighbor_kernel, layer.basis_kernel]
     limit = np.sqrt(6.0 / (2 * 32 + 41 + 32))
-    for kernel in kernels:
-        largest = np.abs(np.asarray(kernel)).max()
-        assert 0.98 * limit < largest <= limit
+    assert 0.995 * limit < max(np.abs(np.asarray(kernel)).max() for kernel in kernels) <= limit
+    assert min(np.abs(np.asarray(kernel)).max() for kernel in kernels) > 0.98 * limit
     limit = np.sqrt(6.0 / (2 * 32 + 41 + 1))
     for kernel in (layer.neighbor_attention, layer.basis_attention):
         assert 0.85 * limit < np.abs(np.asarray(kernel)).max() <= limit

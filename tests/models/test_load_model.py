@@ -213,11 +213,11 @@ def test_another_format_version(version: Any, saved: tuple[Path, Any], tmp_path:
         return config
 
     path = rewritten(saved[0], tmp_path / "new.keras", change)
-    message = f"was written in .*format version {version}; this kgdyn reads version 1"
-    with pytest.raises(ValueError, match=message):
+    message = f"format version {version}; this kgdyn reads version 1"
+    with pytest.raises(ValueError, match=rf"new\.keras: was written in model {message}"):
         load_model(path)
-    with pytest.raises(ValueError, match=message):  # Keras' own way says so too
-        keras.models.load_model(path)
+    with pytest.raises(ValueError, match=f"the model was written in {message}"):
+        keras.models.load_model(path)  # Keras' own way says so too
 
 
 def test_argument_that_this_version_does_not_know(saved: tuple[Path, Any], tmp_path: Path) -> None:

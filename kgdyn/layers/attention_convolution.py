@@ -6,6 +6,8 @@ from typing import Any
 
 import keras
 
+from kgdyn.layers._attend import attend
+
 __all__ = ["AttentionConvolution"]
 
 _REDUCTIONS = ("sum", "mean")
@@ -120,6 +122,35 @@ class AttentionConvolution(keras.layers.Layer):
         from_center = ops.matmul(nodes, ops.cast(self.center_kernel, dtype)) + ops.cast(
             self.bias, dtype
         )
+        if ragged or self.message_norm is not None:
+            reduced = self._reduce(
+                from_neighbor, from_basis, from_center, neighbors, centers, training
+            )
+        else:
+            reduced = attend(from_neighbor, from_basis, from_center, neighbors)
+        if not ragged and self.reduction == "mean":
+            reduced = reduced / neighbors.shape[1]
+        if self.reduced_norm is not None:
+            reduced = self.reduced_norm(reduced, training=training)
+        result = nodes + ops.cast(reduced, dtype)
+        return ops.relu(result) if self.final_relu else result
+
+    def _kernel(self, features: Any, attention: Any) -> Any:
+        ops = keras.ops
+        return ops.cast(ops.concatenate([features, attention], axis=1), self.compute_dtype)
+
+    def _reduce(
+        self,
+        from_neighbor: Any,
+        from_basis: Any,
+        from_center: Any,
+        neighbors: Any,
+        centers: Any,
+        training: bool | None,
+    ) -> Any:
+        """What `attend` does, for ragged edges and with batch normalization of the messages."""
+        ops = keras.ops
+        ragged = centers is not None
         edges = ops.take(from_neighbor, neighbors, axis=0) + from_basis
         centered = ops.take(from_center, centers, axis=0) if ragged else from_center[:, None, :]
         messages = edges[..., :-1] + centered
@@ -131,20 +162,9 @@ class AttentionConvolution(keras.layers.Layer):
             messages = ops.reshape(rows, ops.shape(messages))
         messages = ops.relu(messages)
         if ragged:
-            reduced = self._reduce_ragged(messages, logits, centers, ops.shape(nodes)[0])
-        else:
-            attention = ops.cast(ops.softmax(logits, axis=1), dtype)
-            reduced = ops.sum(attention * messages, axis=1)
-            if self.reduction == "mean":
-                reduced = reduced / neighbors.shape[1]
-        if self.reduced_norm is not None:
-            reduced = self.reduced_norm(reduced, training=training)
-        result = nodes + ops.cast(reduced, dtype)
-        return ops.relu(result) if self.final_relu else result
-
-    def _kernel(self, features: Any, attention: Any) -> Any:
-        ops = keras.ops
-        return ops.cast(ops.concatenate([features, attention], axis=1), self.compute_dtype)
+            return self._reduce_ragged(messages, logits, centers, ops.shape(from_center)[0])
+        attention = ops.cast(ops.softmax(logits, axis=1), messages.dtype)
+        return ops.sum(attention * messages, axis=1)
 
     def _reduce_ragged(self, messages: Any, logits: Any, centers: Any, n_atoms: Any) -> Any:
         ops = keras.ops

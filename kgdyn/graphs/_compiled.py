@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
@@ -139,13 +140,18 @@ def compiled_search_selected(
     if len(tasks) == 1:
         search(*tasks[0])
         return indices, distances, images
-    # A pool for each call: one that lives on would be missing in a process forked from this.
-    with ThreadPoolExecutor(len(tasks) - 1) as pool:
-        others = [pool.submit(search, *task) for task in tasks[1:]]
-        search(*tasks[0])
-        for other in others:
-            other.result()
+    pool = _pool(len(tasks) - 1, os.getpid())
+    others = [pool.submit(search, *task) for task in tasks[1:]]
+    search(*tasks[0])
+    for other in others:
+        other.result()
     return indices, distances, images
+
+
+@cache
+def _pool(n_workers: int, process: int) -> ThreadPoolExecutor:
+    """Threads that wait for work; a process forked from this one, which has none, makes its own."""
+    return ThreadPoolExecutor(n_workers, thread_name_prefix="kgdyn-neighbors")
 
 
 def _tasks(n_frames: int, n_rows: int, n_threads: int) -> list[Task]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -13,10 +14,19 @@ from kgdyn.cli._files import save_figure, write_csv, write_json
 from kgdyn.koopman import Interval
 from kgdyn.plots import plot_ck_test, plot_implied_timescales, plot_populations
 
-if TYPE_CHECKING:
-    from kgdyn.cli.validate import Validation
+__all__ = ["Validation", "print_table", "write_validation"]
 
-__all__ = ["print_table", "write_validation"]
+
+@dataclass(frozen=True)
+class Validation:
+    """What a validation found; the last three where true states are known."""
+
+    model: Any
+    timescales: Any
+    ck: Any
+    assigned: np.ndarray[Any, Any] | None
+    true_model: Any
+    true_timescales: Any
 
 
 def write_validation(result: Validation, folder: Path) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import itertools
 import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
 
 from kgdyn.cli import _options as options
 from kgdyn.cli._console import console, load_tensorflow, say, set_quiet, user_errors
+
+if TYPE_CHECKING:
+    from kgdyn.cli._validation_files import Validation
 
 __all__ = ["validate", "validate_states"]
 
@@ -79,18 +81,6 @@ def validate(
     validate_states(probabilities, lag, found[0].frame_interval, output, labels=true)
 
 
-@dataclass(frozen=True)
-class Validation:
-    """What `validate_states` found."""
-
-    model: Any
-    timescales: Any
-    ck: Any
-    assigned: np.ndarray[Any, Any] | None
-    true_model: Any
-    true_timescales: Any
-
-
 def validate_states(
     probabilities: list[Any],
     lagtime: int,
@@ -109,7 +99,7 @@ def validate_states(
     labels : list of (n_frames, n_targets) arrays of int, optional
         True states, in the order of the learned ones.
     """
-    from kgdyn.cli._validation_files import print_table, write_validation
+    from kgdyn.cli._validation_files import Validation, print_table, write_validation
     from kgdyn.koopman import (
         ck_test,
         estimate_koopman_model,

@@ -28,7 +28,8 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 console = Console()
-_errors = Console(stderr=True)
+# Errors are never broken into lines: a path in them can be copied.
+_errors = Console(stderr=True, soft_wrap=True)
 _state = {"quiet": False}
 
 

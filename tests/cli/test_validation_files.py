@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from kgdyn.cli.validate import Validation, validate_states
+from kgdyn.cli._validation_files import Validation
+from kgdyn.cli.validate import validate_states
 from kgdyn.koopman import label_markov_model, one_hot
 from kgdyn.toys import MarkovChain
 

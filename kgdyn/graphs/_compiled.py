@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +11,6 @@ from numpy.typing import NDArray
 from kgdyn.graphs._lattice import Float, Int, Wrapped
 
 Int32 = NDArray[np.int32]
-Task = tuple[tuple[int, int], tuple[int, int]]
 
 # Starting a thread costs more than searching for this many rows.
 _ROWS_WORTH_A_THREAD = 256
@@ -107,6 +105,7 @@ def compiled_search_selected(
     indices (n_rows, M), distances (n_rows, M) in angstrom, images (n_rows, M, 3)
     """
     from kgdyn.graphs._compiled_kernels import search_frames
+    from kgdyn.graphs._compiled_threads import search_rows_together, share
 
     n_frames = len(wrapped.positions)
     pbc = np.ascontiguousarray(pbc, dtype=np.bool_)
@@ -120,47 +119,19 @@ def compiled_search_selected(
     fractions = np.ascontiguousarray(wrapped.fractions)
     cells = np.ascontiguousarray(wrapped.cells)
 
-    def search(frames: tuple[int, int], share: tuple[int, int]) -> None:
-        search_frames(
-            positions,
-            fractions,
-            cells,
-            pbc,
-            n_neighbors,
-            rows,
-            offsets,
-            frames,
-            share,
-            indices,
-            distances,
-            images,
-        )
-
-    tasks = _tasks(n_frames, len(rows), n_threads)
-    if len(tasks) == 1:
-        search(*tasks[0])
-        return indices, distances, images
-    pool = _pool(len(tasks) - 1, os.getpid())
-    others = [pool.submit(search, *task) for task in tasks[1:]]
-    search(*tasks[0])
-    for other in others:
-        other.result()
-    return indices, distances, images
-
-
-@cache
-def _pool(n_workers: int, process: int) -> ThreadPoolExecutor:
-    """Threads that wait for work; a process forked from this one, which has none, makes its own."""
-    return ThreadPoolExecutor(n_workers, thread_name_prefix="kgdyn-neighbors")
-
-
-def _tasks(n_frames: int, n_rows: int, n_threads: int) -> list[Task]:
-    """Which frames, and which share of their rows, each thread takes."""
-    n_tasks = max(1, min(n_threads, n_rows // _ROWS_WORTH_A_THREAD))
-    if n_frames >= _FRAMES_PER_THREAD * n_tasks:
-        edges = [n_frames * part // n_tasks for part in range(n_tasks + 1)]
-        return [((edges[part], edges[part + 1]), (0, 1)) for part in range(n_tasks)]
-    return [((0, n_frames), (part, n_tasks)) for part in range(n_tasks)]
+    arrays = (positions, fractions, cells, pbc, n_neighbors, rows, offsets)
+    found = (indices, distances, images)
+    # Starting a thread costs more than searching for few rows.
+    n_threads = max(1, min(n_threads, len(rows) // _ROWS_WORTH_A_THREAD))
+    if n_threads == 1:
+        search_frames(*arrays, (0, n_frames), *found)
+    elif n_frames >= _FRAMES_PER_THREAD * n_threads:
+        edges = [n_frames * part // n_threads for part in range(n_threads + 1)]
+        share(n_threads, [(search_frames, (*arrays, part, *found)) for part in pairwise(edges)])
+    else:
+        for frame in range(n_frames):
+            search_rows_together(*arrays, frame, *found, n_threads)
+    return found
 
 
 def _check(

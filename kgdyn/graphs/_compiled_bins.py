@@ -38,12 +38,6 @@ def compiled(function: Function) -> Function:
     return kernel
 
 
-def inlined(function: Function) -> Function:
-    """Like ``compiled``, but only as a part of its one caller: that saves compile time."""
-    kernel: Function = _njit(inline="always")(function)
-    return kernel
-
-
 @compiled
 def reduce_cell(cell: Any, pbc: Any, basis: Any) -> bool:
     """Shorten the periodic vectors of ``cell`` in place; ``basis`` @ old cell is the new one.
@@ -225,21 +219,3 @@ def coverage(home: Any, n_bins: Any, spans: Any, widths: Any, pbc: Any) -> float
         if pbc[k] or home[k] - spans[k] > 0 or home[k] + spans[k] < n_bins[k] - 1:
             cover = min(cover, spans[k] * widths[k] * _COVER)
     return cover
-
-
-@compiled
-def keep_share(order: Any, share: tuple[int, int], left: Any, row_of: Any) -> None:
-    """Leave only one part of the rows, in the order of the bins: neighbours share a gather."""
-    part, n_parts = share
-    n_rows = 0
-    for atom in range(len(left)):
-        n_rows += left[atom]
-    first, last = n_rows * part // n_parts, n_rows * (part + 1) // n_parts
-    seen = 0
-    for p in range(len(order)):
-        atom = order[p]
-        if left[atom]:
-            if not first <= seen < last:
-                left[atom] = False
-                row_of[atom] = -1
-            seen += 1

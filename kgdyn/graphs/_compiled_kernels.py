@@ -11,8 +11,6 @@ from kgdyn.graphs._compiled_bins import (
     cell_heights,
     compiled,
     coverage,
-    inlined,
-    keep_share,
     list_runs,
     plan_bins,
     reduce_cell,
@@ -39,15 +37,26 @@ _BINS_PER_ATOM, _BINS = 64, 4096
 
 
 @compiled
+def most_bins(n_atoms: int) -> int:
+    """As many bins as a frame may be divided into."""
+    return _BINS_PER_ATOM * n_atoms + _BINS - 1
+
+
+@compiled
+def any_left(rows: Any, low: int, high: int, left: Any) -> bool:
+    """Whether one of these rows is not final."""
+    pending = False
+    for out in range(low, high):
+        pending = pending or left[rows[out]]
+    return pending
+
+
+@compiled
 def search_bins(
-    sorted_positions: Any,
-    order: Any,
-    start: Any,
+    bins: Any,
+    places: Any,
     cell: Any,
     pbc: Any,
-    n_bins: Any,
-    widths: Any,
-    spans: Any,
     n_neighbors: int,
     guess: float,
     left: Any,
@@ -56,17 +65,20 @@ def search_bins(
     distances: Any,
     images: Any,
 ) -> float:
-    """Search the rows that are ``left`` with one set of bins, and strike off those now final.
+    """Search the rows that are ``left`` in these bins, and strike off those now final.
 
-    Returns the typical M-th distance, which is where the next search cuts first.
+    ``bins`` as :func:`bin_frame` fills them; ``places`` is the first bin and the one after the
+    last. Threads may search different bins of one frame at the same time. Returns the typical M-th
+    distance, which is where the next search cuts first.
     """
+    sorted_positions, order, start, n_bins, widths, spans = bins
     pieces = (2 * spans[0] + 1) * (2 * spans[1] + 1) * ((2 * spans[2] + 1) // n_bins[2] + 2)
     runs = np.empty((pieces, 5), np.int64)
     home = np.zeros(3, np.int64)
     capacity = 0
     floats, ints = np.empty((5, 0)), np.empty((4, 0), np.int32)
     chosen = np.empty(n_neighbors, np.int32)
-    for place in range(n_bins[0] * n_bins[1] * n_bins[2]):
+    for place in range(places[0], min(places[1], n_bins[0] * n_bins[1] * n_bins[2])):
         wanted = False
         for p in range(start[place], start[place + 1]):
             wanted = wanted or left[order[p]]
@@ -153,26 +165,49 @@ def search_bins(
     return guess
 
 
-@inlined
-def search_frame(
+@compiled
+def enter_frame(
+    positions: Any,
+    fractions: Any,
+    cell: Any,
+    pbc: Any,
+    basis: Any,
+    wrapped: Any,
+    wrapped_fractions: Any,
+    moves: Any,
+) -> bool:
+    """Reduce ``cell`` in place where it is flat; then the atoms stand in ``wrapped``."""
+    for i in range(3):
+        for j in range(3):
+            basis[i, j] = i == j
+    reduced = reduce_cell(cell, pbc, basis)
+    if reduced:
+        rewrap(positions, cell, pbc, wrapped, wrapped_fractions, moves)
+    return reduced
+
+
+@compiled
+def bin_frame(
     positions: Any,
     fractions: Any,
     cell: Any,
     pbc: Any,
     n_neighbors: int,
-    share: tuple[int, int],
-    scratch: Any,
-    left: Any,
-    row_of: Any,
-    indices: Any,
-    distances: Any,
-    images: Any,
-) -> None:
-    """Search one frame: wider bins each time, for the rows that the ones before left over."""
+    searches: Any,
+    guess: float,
+    reach: float,
+    bins: Any,
+    bin_of: Any,
+) -> tuple[float, float]:
+    """Sort the atoms of a frame into bins as wide as the reach of this search.
+
+    ``bins`` is (sorted_positions, order, start, n_bins, widths, spans), to be filled. Returns the
+    typical M-th distance and the reach of the next search, should rows be left over.
+    """
+    sorted_positions, order, start, n_bins, widths, spans = bins
     n_atoms = len(positions)
-    sorted_positions, bin_of, order, start = scratch
+    max_bins = len(start) - 1
     lengths, origins, scales = np.empty(3), np.zeros(3), np.empty(3)
-    n_bins, spans, widths = np.empty(3, np.int64), np.empty(3, np.int64), np.empty(3)
     volume = cell_heights(cell, lengths)
     for k in range(3):
         if not pbc[k]:
@@ -182,51 +217,42 @@ def search_frame(
             volume *= lengths[k]  # free vectors of a completed cell are unit vectors
     # A sphere of this times the volume of an atom holds M + 1 atoms.
     sphere = 3.0 * (n_neighbors + 1) / (4.0 * np.pi)
-    guess = np.cbrt(sphere * volume / n_atoms)
-    reach = _REACH_MARGIN * guess
-    max_bins = len(start) - 1
-    searches = 0
-    pending = True
-    while pending:
+    if searches == 0:
+        guess = np.cbrt(sphere * volume / n_atoms)
+        reach = _REACH_MARGIN * guess
+    while True:
         plan_bins(reach, lengths, pbc, max_bins, n_bins, widths, spans)
-        bins = n_bins[0] * n_bins[1] * n_bins[2]
+        total = n_bins[0] * n_bins[1] * n_bins[2]
         for k in range(3):
             scales[k] = n_bins[k] if pbc[k] else n_bins[k] / lengths[k]
         crowd = sort_into_bins(fractions, origins, scales, n_bins, bin_of, start, order)
         # Where most of the cell is empty, its mean density says little: take that of the bins.
-        if searches == 0 and bins > 8 and crowd > _CROWDED * (n_atoms / bins + 1.0):
-            closer = np.cbrt(sphere * volume / (bins * crowd))
-            if closer < 0.8 * guess and bins * 2 <= max_bins:
+        if searches == 0 and total > 8 and crowd > _CROWDED * (n_atoms / total + 1.0):
+            closer = np.cbrt(sphere * volume / (total * crowd))
+            if closer < 0.8 * guess and total * 2 <= max_bins:
                 guess = closer
                 reach = _REACH_MARGIN * guess
                 continue
-        for p in range(n_atoms):
-            for c in range(3):
-                sorted_positions[c, p] = positions[order[p], c]
-        if searches == 0:
-            keep_share(order, share, left, row_of)
-        guess = search_bins(
-            sorted_positions,
-            order,
-            start,
-            cell,
-            pbc,
-            n_bins,
-            widths,
-            spans,
-            n_neighbors,
-            guess,
-            left,
-            row_of,
-            indices,
-            distances,
-            images,
-        )
-        pending = False
-        for atom in range(n_atoms):
-            pending = pending or left[atom]
-        reach *= _FIRST_GROWTH if searches == 0 else _GROWTH
-        searches += 1
+        break
+    for p in range(n_atoms):
+        for c in range(3):
+            sorted_positions[c, p] = positions[order[p], c]
+    return guess, reach * (_FIRST_GROWTH if searches == 0 else _GROWTH)
+
+
+@compiled
+def leave_frame(rows: Any, low: int, high: int, basis: Any, moves: Any, found: Any) -> None:
+    """Images of rows ``low`` to ``high`` in the lattice vectors and the wrapping that came in."""
+    indices, images = found
+    for out in range(low, high):
+        for m in range(indices.shape[1]):
+            a, b, c = 0, 0, 0
+            for k in range(3):
+                image = images[out, m, k] + moves[indices[out, m], k] - moves[rows[out], k]
+                a += image * basis[k, 0]
+                b += image * basis[k, 1]
+                c += image * basis[k, 2]
+            images[out, m, 0], images[out, m, 1], images[out, m, 2] = a, b, c
 
 
 @compiled
@@ -239,32 +265,32 @@ def search_frames(
     rows: Any,
     first_rows: Any,
     frames: tuple[int, int],
-    share: tuple[int, int],
     indices: Any,
     distances: Any,
     images: Any,
 ) -> None:
-    """Search a range of frames, or one share of the rows of each.
+    """Search a range of frames, each in bins that grow until no row is left over.
 
     Parameters
     ----------
     positions, fractions : (n_frames, n_atoms, 3) wrapped; cells (n_frames, 3, 3) completed.
     rows : (n_rows,) int64
-        The rows of all frames, frame after frame, each once in a frame and rising.
+        The rows of all frames, frame after frame, each once in a frame.
     first_rows : (n_frames + 1,) int64
         Frame ``f`` asks for ``rows[first_rows[f]:first_rows[f + 1]]``.
     frames : (first, last)
-    share : (part, n_parts)
-        Only this part of each frame's rows.
     indices, distances, images : (n_rows, M), (n_rows, M), (n_rows, M, 3), to be filled.
     """
     n_atoms = positions.shape[1]
-    scratch = (
+    bins = (
         np.empty((3, n_atoms)),
         np.empty(n_atoms, np.int32),
-        np.empty(n_atoms, np.int32),
-        np.empty(_BINS_PER_ATOM * n_atoms + _BINS, np.int32),
+        np.empty(most_bins(n_atoms) + 1, np.int32),
+        np.empty(3, np.int64),
+        np.empty(3),
+        np.empty(3, np.int64),
     )
+    bin_of = np.empty(n_atoms, np.int32)
     left = np.zeros(n_atoms, np.bool_)
     row_of = np.empty(n_atoms, np.int64)
     moves = np.zeros((n_atoms, 3), np.int32)
@@ -275,40 +301,33 @@ def search_frames(
         for out in range(low, high):
             row_of[rows[out]] = out
             left[rows[out]] = True
-        for i in range(3):
-            for j in range(3):
-                cell[i, j] = cells[frame, i, j]
-                basis[i, j] = i == j
+        cell[:] = cells[frame]
         here, here_fractions = positions[frame], fractions[frame]
-        reduced = reduce_cell(cell, pbc, basis)
-        if reduced:
-            rewrap(here, cell, pbc, wrapped, wrapped_fractions, moves)
-            here, here_fractions = wrapped, wrapped_fractions
-        search_frame(
-            here,
-            here_fractions,
-            cell,
-            pbc,
-            n_neighbors,
-            share,
-            scratch,
-            left,
-            row_of,
-            indices,
-            distances,
-            images,
+        reduced = enter_frame(
+            here, here_fractions, cell, pbc, basis, wrapped, wrapped_fractions, moves
         )
-        if not reduced:
-            continue
-        # Back to the lattice vectors and the wrapping that came in.
-        for out in range(low, high):
-            if row_of[rows[out]] != out:
-                continue  # another thread's
-            for m in range(n_neighbors):
-                a, b, c = 0, 0, 0
-                for k in range(3):
-                    image = images[out, m, k] + moves[indices[out, m], k] - moves[rows[out], k]
-                    a += image * basis[k, 0]
-                    b += image * basis[k, 1]
-                    c += image * basis[k, 2]
-                images[out, m, 0], images[out, m, 1], images[out, m, 2] = a, b, c
+        if reduced:
+            here, here_fractions = wrapped, wrapped_fractions
+        # Typed, not literal: numba would compile what is called for literals once more.
+        searches, guess, reach = np.int64(0), 0.0, 0.0
+        all_bins = (np.int64(0), most_bins(n_atoms))
+        while any_left(rows, low, high, left):
+            guess, reach = bin_frame(
+                here, here_fractions, cell, pbc, n_neighbors, searches, guess, reach, bins, bin_of
+            )
+            guess = search_bins(
+                bins,
+                all_bins,
+                cell,
+                pbc,
+                n_neighbors,
+                guess,
+                left,
+                row_of,
+                indices,
+                distances,
+                images,
+            )
+            searches += 1
+        if reduced:
+            leave_frame(rows, low, high, basis, moves, (indices, images))

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from kgdyn.scores._features import split_pairs
+from kgdyn.scores._replicas import n_replicas
 from kgdyn.scores.vamp2_score import vamp2_score
 
 __all__ = ["VAMP2Loss"]
@@ -36,7 +37,9 @@ class VAMP2Loss(keras.losses.Loss):
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         with keras.name_scope(self.name):
             chi_t, chi_lag = split_pairs(y_pred)
-            return keras.ops.cast(-vamp2_score(chi_t, chi_lag, sample_weight), "float32")
+            # Keras adds up the gradients of replicas, and each has the score of the whole batch.
+            score = vamp2_score(chi_t, chi_lag, sample_weight) / n_replicas()
+            return keras.ops.cast(-score, "float32")
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         return self(y_true, y_pred)

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from kgdyn.scores._features import project, score_from_moments
+from kgdyn.scores._replicas import sum_over_replicas
 
 __all__ = ["vamp2_score"]
 
@@ -56,13 +57,19 @@ def centered_moments(chi_t: Any, chi_lag: Any, sample_weight: Any = None) -> tup
         weight = ops.ones_like(left[:, :1])
     else:
         weight = ops.reshape(ops.cast(sample_weight, "float64"), (-1, 1))
-    total = ops.sum(weight)
+    total = sum_over_replicas(ops.sum(weight))
     divisor = ops.maximum(total, 1e-300)  # without weight all moments are 0, not NaN
-    mean_0 = ops.sum(weight * left, axis=0) / divisor
-    mean_t = ops.sum(weight * right, axis=0) / divisor
-    left, right = left - mean_0, right - mean_t
+    # A shift of the mean does not change the centred moments to first order: no gradient.
+    sums = ops.stack([ops.sum(weight * left, axis=0), ops.sum(weight * right, axis=0)])
+    means = sum_over_replicas(ops.stop_gradient(sums)) / divisor
+    left, right = left - means[0], right - means[1]
     weighted_left, weighted_right = weight * left, weight * right
-    cov_00 = ops.matmul(ops.transpose(weighted_left), left) / divisor
-    cov_0t = ops.matmul(ops.transpose(weighted_left), right) / divisor
-    cov_tt = ops.matmul(ops.transpose(weighted_right), right) / divisor
-    return total, ops.stack([mean_0, mean_t]), cov_00, cov_0t, cov_tt
+    moments = ops.stack(
+        [
+            ops.matmul(ops.transpose(weighted_left), left),
+            ops.matmul(ops.transpose(weighted_left), right),
+            ops.matmul(ops.transpose(weighted_right), right),
+        ]
+    )
+    cov_00, cov_0t, cov_tt = ops.unstack(sum_over_replicas(moments) / divisor, 3)
+    return total, means, cov_00, cov_0t, cov_tt

@@ -10,7 +10,7 @@ Data flows one way, a room each:
 ``graphs``         frame -> M-nearest-neighbour graph under PBC, packed for batches
 ``layers``         Keras layers of the network
 ``models``         GDyNet; loading a model
-``scores``         VAMP-2: function, loss, metric
+``scores``         VAMP-1, VAMP-2, VAMP-E: function, loss, metric
 ``training``       tf.data pipelines, training in one call, state assignment
 ``koopman``        Koopman matrix, timescales, CK test, errors; the simplex map
 ``plots``          one function a figure
@@ -45,7 +45,11 @@ _HOME = {
     "load_model": "models",
     "VAMP2Loss": "scores",
     "VAMP2Score": "scores",
+    "VAMPLoss": "scores",
+    "VAMPScore": "scores",
+    "held_out_vamp_e": "scores",
     "vamp2_score": "scores",
+    "vamp_score": "scores",
     "assign_states": "training",
     "frames_dataset": "training",
     "pairs_dataset": "training",
@@ -76,7 +80,15 @@ if TYPE_CHECKING:
     from kgdyn.frames import Frame, TargetGroups
     from kgdyn.koopman import Resampling, ck_test, estimate_koopman_model, implied_timescales
     from kgdyn.models import GDyNet, load_model
-    from kgdyn.scores import VAMP2Loss, VAMP2Score, vamp2_score
+    from kgdyn.scores import (
+        VAMP2Loss,
+        VAMP2Score,
+        VAMPLoss,
+        VAMPScore,
+        held_out_vamp_e,
+        vamp2_score,
+        vamp_score,
+    )
     from kgdyn.training import assign_states, frames_dataset, pairs_dataset, train_gdynet
     from kgdyn.trajectories import (
         Trajectory,

@@ -21,7 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--require-all",
         action="store_true",
-        help="fail, not skip, where LAMMPS or ../shared/data is missing",
+        help="fail, not skip, where LAMMPS, JAX or ../shared/data is missing",
     )
 
 

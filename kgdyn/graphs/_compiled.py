@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from kgdyn._threads import share
 from kgdyn.graphs._lattice import Float, Int, Wrapped
 
 Int32 = NDArray[np.int32]
@@ -105,7 +106,7 @@ def compiled_search_selected(
     indices (n_rows, M), distances (n_rows, M) in angstrom, images (n_rows, M, 3)
     """
     from kgdyn.graphs._compiled_kernels import search_frames
-    from kgdyn.graphs._compiled_threads import search_rows_together, share
+    from kgdyn.graphs._compiled_threads import search_rows_together
 
     n_frames = len(wrapped.positions)
     pbc = np.ascontiguousarray(pbc, dtype=np.bool_)

@@ -1,17 +1,13 @@
-"""Threads of the compiled neighbour search: frames, or the rows of one frame, shared among them."""
+"""The neighbour search of one frame, its rows shared among threads."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kgdyn._threads import share
 from kgdyn.graphs._compiled_kernels import (
     any_left,
     bin_frame,
@@ -22,33 +18,10 @@ from kgdyn.graphs._compiled_kernels import (
 )
 from kgdyn.graphs._lattice import Float, Int
 
-__all__ = ["search_rows_together", "share"]
-
-Work = tuple[Callable[..., Any], tuple[Any, ...]]
+__all__ = ["search_rows_together"]
 
 # More pieces than threads: a thread that starts late, or is held up, leaves its part to others.
 _PIECES_PER_THREAD = 4
-
-
-def share(n_threads: int, pieces: Sequence[Work]) -> None:
-    """Call all pieces; each thread, this one among them, takes the next that nobody has taken."""
-    waiting = iter(pieces)  # the GIL makes taking one of a list atomic
-
-    def work() -> None:
-        for function, arguments in waiting:
-            function(*arguments)
-
-    pool = _pool(n_threads - 1, os.getpid())
-    others = [pool.submit(work) for _ in range(n_threads - 1)]
-    work()
-    for other in others:
-        other.result()
-
-
-@cache
-def _pool(n_workers: int, process: int) -> ThreadPoolExecutor:
-    """Threads that wait for work; a process forked from this one, which has none, makes its own."""
-    return ThreadPoolExecutor(n_workers, thread_name_prefix="kgdyn-neighbors")
 
 
 def search_rows_together(

@@ -44,6 +44,9 @@ def attend(from_neighbor: Any, from_basis: Any, from_center: Any, neighbors: Any
 
         def gradient(*args: Any, upstream: Any = None) -> tuple[Any, Any, Any]:
             upstream = args[0] if upstream is None else upstream
+            if hasattr(upstream, "indices"):  # only some rows were taken from the result
+                rows, values = upstream.indices[:, None], upstream.values
+                upstream = ops.scatter(rows, values, ops.shape(from_center))
             outward = upstream[:, None, :]
             to_messages = ops.where(messages > 0, weights * outward, ops.zeros_like(messages))
             to_attention = ops.cast(ops.sum(messages * outward, axis=-1), "float32")

@@ -1,7 +1,7 @@
-"""From ragged inputs, a row a frame, to one disjoint graph in flat tensors.
+"""From the graphs of frames to one disjoint graph in flat arrays.
 
-Ragged tensors are TensorFlow's: this is the one place of the model that speaks it. With another
-Keras backend the model takes :class:`FlatGraph` arrays directly.
+Ragged tensors are TensorFlow's: `flatten_graphs` is the one place of the model that speaks it. With
+another Keras backend `flat_graph` makes the same arrays from packed graphs, in numpy.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 
-__all__ = ["FlatGraph", "flatten_graphs"]
+__all__ = ["FlatGraph", "flat_graph", "flatten_graphs"]
 
 
 class FlatGraph(NamedTuple):
@@ -21,7 +22,8 @@ class FlatGraph(NamedTuple):
     ``target_of_atom`` (n_target_atoms,) ascending, ``n_targets`` scalar. With different numbers of
     neighbours, ``neighbors`` and ``distances`` are (n_edges,) and ``centers`` (n_edges,). Graphs
     cut down to a receptive field have their atoms ordered by ``hops`` (n_atoms,) from the targets,
-    and neighbours only for the first of them.
+    and neighbours only for the first of them. ``frame_of_target`` (n_targets,) ascending and
+    ``n_frames`` scalar say which frame each target is in.
     """
 
     species: Any
@@ -32,6 +34,8 @@ class FlatGraph(NamedTuple):
     n_targets: Any
     centers: Any = None
     hops: Any = None
+    frame_of_target: Any = None
+    n_frames: Any = None
 
 
 def flatten_graphs(inputs: dict[str, Any], n_neighbors: int | None) -> FlatGraph:
@@ -92,6 +96,8 @@ def flatten_graphs(inputs: dict[str, Any], n_neighbors: int | None) -> FlatGraph
         n_targets=ops.shape(frame_of_target)[0],
         centers=centers,
         hops=hops,
+        frame_of_target=ops.cast(frame_of_target, "int32"),
+        n_frames=ops.shape(first_atom)[0],
     )
 
 
@@ -111,3 +117,52 @@ def _by_hop(hops: Any, neighbors: Any) -> tuple[Any, Any, Any, Any]:
     # Atoms with a list are nearer than those without: they come first.
     rows = ops.take(row_of_atom, order[: ops.sum(has_row)], axis=0)
     return ops.take(hops, order, axis=0), place, rows, order
+
+
+def flat_graph(graphs: Any, variable_neighbors: bool = False) -> FlatGraph:
+    """What `flatten_graphs` gives, from packed graphs, as numpy arrays for any Keras backend.
+
+    Parameters
+    ----------
+    graphs : kgdyn.graphs.PackedGraphs
+    variable_neighbors : bool
+        The ragged form, for models with ``variable_neighbors``.
+    """
+    if variable_neighbors and graphs.hops.any():
+        raise ValueError("hops: graphs with different numbers of neighbours cannot be cut down")
+    first_atom, n_rows = graphs.atom_splits[:-1], np.diff(graphs.row_splits)
+    offset_of_row = np.repeat(first_atom, n_rows)
+    neighbors, distances = graphs.neighbors + offset_of_row[:, None], graphs.distances
+    target_of_atom = _owners(graphs.target_atom_splits)
+    frame_of_target = _owners(graphs.target_splits)
+    target_atoms = graphs.target_atoms + first_atom[frame_of_target][target_of_atom]
+    species, centers, hops = graphs.species, None, None
+    if graphs.hops.any():
+        order = np.argsort(graphs.hops, kind="stable")
+        place = np.argsort(order, kind="stable")
+        # Rows belong to the first atoms of each frame, which are nearer than those without.
+        atom_of_row = offset_of_row + np.arange(len(neighbors))
+        atom_of_row -= np.repeat(graphs.row_splits[:-1], n_rows)
+        rows = np.argsort(place[atom_of_row], kind="stable")
+        neighbors, distances = place[neighbors[rows]], distances[rows]
+        species, hops, target_atoms = species[order], graphs.hops[order], place[target_atoms]
+    if variable_neighbors:
+        centers = _owners(np.arange(len(neighbors) + 1) * graphs.n_neighbors)
+        neighbors, distances = neighbors.reshape(-1), distances.reshape(-1)
+    return FlatGraph(
+        species=species,
+        neighbors=neighbors.astype(np.int32),
+        distances=distances,
+        target_atoms=target_atoms.astype(np.int32),
+        target_of_atom=target_of_atom,
+        n_targets=len(frame_of_target),
+        centers=centers,
+        hops=hops,
+        frame_of_target=frame_of_target,
+        n_frames=len(first_atom),
+    )
+
+
+def _owners(splits: Any) -> Any:
+    """Which group each row belongs to."""
+    return np.repeat(np.arange(len(splits) - 1, dtype=np.int32), np.diff(splits))

@@ -11,6 +11,7 @@ import numpy as np
 from kgdyn.koopman.simplex_map import fit_simplex_map
 from kgdyn.layers import (
     AttentionConvolution,
+    CutoffEnvelope,
     ElementEmbedding,
     RadialBasis,
     SimplexMap,
@@ -18,18 +19,20 @@ from kgdyn.layers import (
     TargetPooling,
 )
 from kgdyn.models._disjoint_graph import FlatGraph, flatten_graphs
+from kgdyn.models._training_step import SkippingModel, only_finite
 
 __all__ = ["FORMAT_VERSION", "GDyNet"]
 
 # Of the configuration in a .keras file. Raised when an older reader would misread a file.
 FORMAT_VERSION = 1
 _VARIANTS = ("paper", "released")
+_POOLINGS = ("targets", "global")
 # Enough to find the extremes of a slow function; bounds the memory of `fix_states`.
 _PAIRS_TO_FIX_STATES = 400_000
 
 
 @keras.saving.register_keras_serializable(package="kgdyn")
-class GDyNet(keras.Model):
+class GDyNet(SkippingModel):
     """State probabilities of target atoms or molecules from their surroundings.
 
     Xie et al., Nat. Commun. 10, 2667 (2019). An embedding of each atom's element goes through
@@ -53,6 +56,24 @@ class GDyNet(keras.Model):
         variant: `"paper"`: messages summed, no normalization. `"released"`: the authors' 2019
             code: messages averaged, batch normalization and a relu after each convolution.
         variable_neighbors: Bool. Inputs in which atoms have different numbers of neighbours.
+        reduction: `"sum"` or `"mean"` of the messages; as `variant` says if not given.
+        dropout: Float, share of the head's hidden outputs dropped in training.
+        weight_decay: Float, L2 penalty on the head's kernels, see `kgdyn.layers.StateHead`.
+        envelope: Bool. Let a neighbour's weight go to zero where the M-th one stands, so that
+            states do not jump when another atom takes that place, see
+            `kgdyn.layers.CutoffEnvelope`.
+        pooling: What has states. `"targets"`: each target. `"global"`: the whole frame, from the
+            mean over its targets (take all atoms as targets for the whole system); a row a frame.
+            Targets of different kinds, say cations and anions, are better two models: in one,
+            "which kind" would be a perfectly slow function, and the score would find that.
+        target_pools: Sequence of `"mean"`, `"max"` and `"sum"`: how a target's vector is made of
+            those of its atoms, side by side, see `kgdyn.layers.TargetPooling`.
+
+    Attributes:
+        compiled_convolution: Bool, not saved. On a processor, in float32, convolutions are compiled
+            by numba, several times as fast as keras.ops (`AttentionConvolution.call_distances`).
+            `fit` with `jit_compile=True` leaves that to XLA; set it to False to call the model
+            inside of your own function with `jit_compile=True`.
 
     Call arguments:
         inputs: Dict of ragged tensors, a row a frame: `species` [B, (atoms)], `neighbors` and
@@ -64,10 +85,14 @@ class GDyNet(keras.Model):
         training: Bool.
 
     Output: `(n_targets_total, n_states)` float32, rows sum to 1; for pairs
-    `(n_targets_total, 2, n_states)`.
+    `(n_targets_total, 2, n_states)`. With `pooling="global"` frames stand for targets.
+
+    Ragged tensors are TensorFlow's, and so is training. With Keras on JAX or torch a model file
+    predicts through `kgdyn.assign_states`, or `call_flat` on a `FlatGraph` of arrays.
 
     Raises:
         ValueError: if an argument breaks its rule.
+        NotImplementedError: for ragged inputs, or `fit`, on another backend than TensorFlow.
     """
 
     def __init__(
@@ -84,6 +109,12 @@ class GDyNet(keras.Model):
         radial_cutoff: float = 8.0,
         variant: str = "paper",
         variable_neighbors: bool = False,
+        reduction: str | None = None,
+        dropout: float = 0.0,
+        weight_decay: float = 0.0,
+        envelope: bool = False,
+        pooling: str = "targets",
+        target_pools: Sequence[str] = ("mean",),
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("autocast", False)
@@ -102,6 +133,8 @@ class GDyNet(keras.Model):
             )
         if variant not in _VARIANTS:
             raise ValueError(f"variant must be one of {_VARIANTS}, received {variant!r}")
+        if pooling not in _POOLINGS:
+            raise ValueError(f"pooling must be one of {_POOLINGS}, received {pooling!r}")
         released = variant == "released"
         self.n_states = int(n_states)
         self.elements = [int(number) for number in elements]
@@ -115,13 +148,19 @@ class GDyNet(keras.Model):
         self.radial_cutoff = float(radial_cutoff)
         self.variant = variant
         self.variable_neighbors = bool(variable_neighbors)
+        self.reduction = reduction
+        self.dropout = float(dropout)
+        self.weight_decay = float(weight_decay)
+        self.envelope = bool(envelope)
+        self.pooling = pooling
+        self.compiled_convolution = True
 
         policy = self.dtype_policy
         self.embedding = ElementEmbedding(self.elements, n_features, dtype=policy)
         self.radial_basis = RadialBasis(cutoff=radial_cutoff, dtype=policy)
         self.convolutions = [
             AttentionConvolution(
-                reduction="mean" if released else "sum",
+                reduction=reduction or ("mean" if released else "sum"),
                 batch_normalization=released,
                 final_relu=released,
                 dtype=policy,
@@ -129,8 +168,11 @@ class GDyNet(keras.Model):
             )
             for number in range(n_convolutions)
         ]
-        self.pooling = TargetPooling(dtype=policy)
-        self.head = StateHead(n_states, n_hidden, dtype=policy)
+        self.cutoff_envelope = CutoffEnvelope(dtype=policy) if envelope else None
+        self.target_pooling = TargetPooling(target_pools, dtype=policy)
+        self.target_pools = self.target_pooling.pools
+        self.frame_pooling = TargetPooling(dtype=policy) if pooling == "global" else None
+        self.head = StateHead(n_states, n_hidden, dropout, weight_decay, dtype=policy)
         self.simplex_map = SimplexMap(n_states)
         self._build_layers()
 
@@ -140,11 +182,12 @@ class GDyNet(keras.Model):
         self.embedding.build((None,))
         for convolution in self.convolutions:
             convolution.build(nodes, (None, self.n_neighbors), (None, self.n_neighbors, n_basis))
-        self.head.build(nodes)
+        self.head.build((None, len(self.target_pools) * self.n_features))
         self.simplex_map.build((None, self.n_states))
         self.built = True
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
+        _needs_tensorflow("ragged inputs", "use kgdyn.assign_states or call_flat")
         if "t" not in inputs:
             n_neighbors = None if self.variable_neighbors else self.n_neighbors
             return self.call_flat(flatten_graphs(inputs, n_neighbors), training=training)
@@ -162,22 +205,60 @@ class GDyNet(keras.Model):
         return False
 
     def call_flat(self, graph: FlatGraph, training: bool | None = None) -> Any:
-        """The network on one disjoint graph; (n_targets, n_states)."""
+        """The network on one disjoint graph; (n_targets, n_states), or (n_frames, n_states)."""
         nodes = self.embedding(graph.species)
-        basis = self.radial_basis(graph.distances)
+        compiled = self._can_be_compiled(graph)
+        basis = graph.distances if compiled else self.radial_basis(graph.distances)
+        envelope = self._log_envelope(graph)
         for number, convolution in enumerate(self.convolutions, start=1):
-            neighbors, edges = graph.neighbors, basis
+            neighbors, edges, log_envelope = graph.neighbors, basis, envelope
             if graph.hops is not None:
                 # Later layers reach the targets from fewer hops: the first rows are enough.
                 n_rows = keras.ops.sum(
                     keras.ops.cast(graph.hops <= self.n_convolutions - number, "int32")
                 )
                 neighbors, edges = neighbors[:n_rows], edges[:n_rows]
-            nodes = convolution(nodes, neighbors, edges, centers=graph.centers, training=training)
-        pooled = self.pooling(
+                log_envelope = None if envelope is None else envelope[:n_rows]
+            if compiled:
+                nodes = convolution.call_distances(
+                    nodes, neighbors, edges, self.radial_basis, log_envelope
+                )
+                continue
+            nodes = convolution(
+                nodes,
+                neighbors,
+                edges,
+                centers=graph.centers,
+                log_envelope=log_envelope,
+                training=training,
+            )
+        pooled = self.target_pooling(
             nodes, graph.target_atoms, graph.target_of_atom, n_targets=graph.n_targets
         )
-        return self.simplex_map(self.head(pooled))
+        if self.frame_pooling is not None:
+            rows = keras.ops.arange(keras.ops.shape(pooled)[0], dtype="int32")
+            pooled = self.frame_pooling(
+                pooled, rows, graph.frame_of_target, n_targets=graph.n_frames
+            )
+        return self.simplex_map(self.head(pooled, training=training))
+
+    def _can_be_compiled(self, graph: FlatGraph) -> bool:
+        """Whether the convolutions can take distances, without a Gaussian basis in memory."""
+        return (
+            self.compiled_convolution
+            and graph.centers is None
+            and not self.jit_compile
+            and self.convolutions[0].can_take_distances(self.radial_basis)
+        )
+
+    def _log_envelope(self, graph: FlatGraph) -> Any:
+        """Added to the logits of all convolutions; None without an envelope."""
+        if self.cutoff_envelope is None:
+            return None
+        if graph.centers is None:
+            return self.cutoff_envelope(graph.distances)
+        n_atoms = keras.ops.shape(graph.species)[0]
+        return self.cutoff_envelope(graph.distances, graph.centers, n_atoms=n_atoms)
 
     def fit(self, x: Any = None, *args: Any, fix_states: bool = True, **kwargs: Any) -> Any:
         """Train as any Keras model, then fix the states on the training pairs.
@@ -192,6 +273,7 @@ class GDyNet(keras.Model):
         Returns:
             The `keras.callbacks.History`.
         """
+        _needs_tensorflow("fit", "train there and load the model file here")
         kwargs.setdefault("shuffle", False)  # the dataset shuffles itself; Keras would warn
         history = super().fit(x, *args, **kwargs)
         if fix_states:
@@ -218,15 +300,14 @@ class GDyNet(keras.Model):
     def _outputs(self, pairs: Any, steps: int | None) -> np.ndarray[Any, Any]:
         parts: list[np.ndarray[Any, Any]] = []
         n_pairs = 0
-        for number, batch in enumerate(pairs):
+        for number, batch in enumerate(self.distributed_batches(pairs)):
             if n_pairs >= _PAIRS_TO_FIX_STATES or (steps is not None and number >= steps):
                 break
-            inputs = batch[0] if isinstance(batch, tuple) else batch
-            parts.append(np.asarray(self.predict_on_batch(inputs)))
+            parts.append(self.predict_batch(batch))
             n_pairs += len(parts[-1])
         if not parts:
             raise ValueError("pairs: at least one batch is needed to fix the states, received none")
-        return np.concatenate(parts)
+        return only_finite(np.concatenate(parts))
 
     def get_config(self) -> dict[str, Any]:
         base = super().get_config()
@@ -245,6 +326,12 @@ class GDyNet(keras.Model):
             "radial_cutoff": self.radial_cutoff,
             "variant": self.variant,
             "variable_neighbors": self.variable_neighbors,
+            "reduction": self.reduction,
+            "dropout": self.dropout,
+            "weight_decay": self.weight_decay,
+            "envelope": self.envelope,
+            "pooling": self.pooling,
+            "target_pools": list(self.target_pools),
         }
 
     @classmethod
@@ -260,6 +347,14 @@ class GDyNet(keras.Model):
         if isinstance(dtype, dict):
             config["dtype"] = keras.dtype_policies.deserialize(dtype)
         return cls(**config)
+
+
+def _needs_tensorflow(what: str, instead: str) -> None:
+    backend = keras.backend.backend()
+    if backend != "tensorflow":
+        raise NotImplementedError(
+            f"{what} only with TensorFlow, and Keras runs on {backend}: {instead}"
+        )
 
 
 def _concatenate_ragged(first: Any, second: Any) -> Any:

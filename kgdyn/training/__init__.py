@@ -3,15 +3,29 @@
 from kgdyn.training.assign import assign_states, check_elements
 from kgdyn.training.callbacks import ReportProgress
 from kgdyn.training.datasets import frames_dataset, pairs_dataset, to_ragged
-from kgdyn.training.train import TrainingSettings, train_gdynet
+from kgdyn.training.event_file import WriteEvents
+from kgdyn.training.position import Position
+from kgdyn.training.restarts import Restart, best_restart
+from kgdyn.training.run_folder import checkpoints_in, clear_run
+from kgdyn.training.settings import TrainingSettings
+from kgdyn.training.train import train_gdynet, train_restarts
+from kgdyn.training.workers import is_chief
 
 __all__ = [
+    "Position",
     "ReportProgress",
+    "Restart",
     "TrainingSettings",
+    "WriteEvents",
     "assign_states",
+    "best_restart",
     "check_elements",
+    "checkpoints_in",
+    "clear_run",
     "frames_dataset",
+    "is_chief",
     "pairs_dataset",
     "to_ragged",
     "train_gdynet",
+    "train_restarts",
 ]

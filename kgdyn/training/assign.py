@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from kgdyn.elements import element_name
-from kgdyn.models import GDyNet
+from kgdyn.models import FlatGraph, GDyNet, flat_graph
 from kgdyn.training._pipeline_errors import pipeline_errors
 from kgdyn.training.datasets import frames_dataset
+from kgdyn.training.graph_builder import GraphBuilder
 from kgdyn.trajectories.trajectory import Trajectory
 
 __all__ = ["assign_states", "check_elements"]
@@ -26,7 +28,7 @@ def assign_states(
     batch_size: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> NDArray[np.float32]:
-    """Apply a model to all frames.
+    """Apply a model to all frames, on any backend of Keras.
 
     Parameters
     ----------
@@ -40,7 +42,8 @@ def assign_states(
 
     Returns
     -------
-    (n_frames, n_targets, n_states) array of float32; rows sum to 1.
+    (n_frames, n_targets, n_states) array of float32; rows sum to 1. A model with
+    ``pooling="global"`` has one row a frame: (n_frames, 1, n_states).
 
     Raises
     ------
@@ -50,30 +53,80 @@ def assign_states(
     check_elements(model, trajectory)
     if batch_size is None:
         batch_size = max(1, _ATOMS_PER_BATCH // trajectory.n_atoms)
-    shape = (trajectory.n_frames, trajectory.n_targets, model.n_states)
-    result = np.empty(shape, np.float32)
+    n_rows = 1 if model.pooling == "global" else trajectory.n_targets
+    result = np.empty((trajectory.n_frames, n_rows, model.n_states), np.float32)
     done = 0
-    predict = _compiled_call(model)
+    on_tensorflow = keras.backend.backend() == "tensorflow"
+    predicted = _by_tensorflow if on_tensorflow else _by_another_backend
+    for batch in predicted(model, trajectory, batch_size):
+        values = batch.reshape(-1, *result.shape[1:])
+        result[done : done + len(values)] = values
+        done += len(values)
+        if progress is not None:
+            progress(done, len(result))
+    return result
+
+
+def _by_tensorflow(
+    model: GDyNet, trajectory: Trajectory, batch_size: int
+) -> Iterator[NDArray[np.float32]]:
+    import tensorflow as tf
+
     frames = frames_dataset(
         trajectory,
         n_neighbors=model.n_neighbors,
         batch_size=batch_size,
         n_hops=None if model.variable_neighbors else model.n_convolutions,
     )
+    predict = tf.function(lambda graphs: model(graphs, training=False), reduce_retracing=True)
     with pipeline_errors():
         for (graphs,) in frames:
-            values = predict(graphs).numpy().reshape(-1, *shape[1:])
-            result[done : done + len(values)] = values
-            done += len(values)
-            if progress is not None:
-                progress(done, shape[0])
-    return result
+            yield predict(graphs).numpy()
 
 
-def _compiled_call(model: GDyNet) -> Any:
-    import tensorflow as tf
+def _by_another_backend(
+    model: GDyNet, trajectory: Trajectory, batch_size: int
+) -> Iterator[NDArray[np.float32]]:
+    """Graphs as numpy arrays: ragged tensors and tf.data are TensorFlow's."""
+    on_jax = keras.backend.backend() == "jax"
+    # JAX compiles once for each shape. That of whole graphs is the same for all batches.
+    whole = on_jax or model.variable_neighbors
+    build = GraphBuilder([trajectory], model.n_neighbors, None if whole else model.n_convolutions)
+    predict = _jax_call(model) if on_jax else _torch_call(model)
+    for start in range(0, trajectory.n_frames, batch_size):
+        frames = np.arange(start, min(start + batch_size, trajectory.n_frames))
+        graphs = build(np.zeros(len(frames), np.int32), frames)
+        yield keras.ops.convert_to_numpy(predict(flat_graph(graphs, model.variable_neighbors)))
 
-    return tf.function(lambda graphs: model(graphs, training=False), reduce_retracing=True)
+
+def _jax_call(model: GDyNet) -> Callable[[FlatGraph], Any]:
+    import jax
+
+    def call(arrays: dict[str, Any], n_targets: int, n_frames: int) -> Any:
+        graph = FlatGraph(**arrays, n_targets=n_targets, n_frames=n_frames)
+        return model.call_flat(graph, training=False)
+
+    compiled = jax.jit(call, static_argnums=(1, 2))
+
+    def predict(graph: FlatGraph) -> Any:
+        arrays = graph._asdict()
+        return compiled(arrays, arrays.pop("n_targets"), arrays.pop("n_frames"))
+
+    return predict
+
+
+def _torch_call(model: GDyNet) -> Callable[[FlatGraph], Any]:
+    import torch
+
+    def predict(graph: FlatGraph) -> Any:
+        arrays = {
+            name: keras.ops.convert_to_tensor(value) if isinstance(value, np.ndarray) else value
+            for name, value in graph._asdict().items()
+        }
+        with torch.no_grad():
+            return model.call_flat(FlatGraph(**arrays), training=False)
+
+    return predict
 
 
 def check_elements(model: GDyNet, trajectory: Trajectory) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from kgdyn.graphs import PackedGraphs, take_graphs
 from kgdyn.training.graph_builder import GraphBuilder
 from kgdyn.training.pair_windows import pair_windows
+from kgdyn.training.position import Position
 from kgdyn.trajectories.lagged_pairs import as_trajectories, lagged_pairs
 from kgdyn.trajectories.trajectory import Trajectory
 
@@ -31,6 +32,7 @@ def pairs_dataset(
     seed: int = 0,
     stride: int = 1,
     cache: bool = False,
+    position: Position | None = None,
 ) -> Any:
     """Pairs of graphs a lag time apart, for ``model.fit`` and ``model.evaluate``.
 
@@ -59,6 +61,9 @@ def pairs_dataset(
     cache : bool
         Build every frame's graph once and keep it in memory (13 times the size of the
         coordinates). As a rule not worth it.
+    position : Position, optional
+        Where each pass begins: its epoch gives the order, its first batches are left out. Read
+        when a pass begins; without it passes count as epochs.
 
     Returns
     -------
@@ -86,14 +91,20 @@ def pairs_dataset(
         raise ValueError(f"seed must not be negative, received {seed}")
     windows = pair_windows(pairs, window, stride)
     n_pairs = int(windows.lengths.sum())
+    n_batches, skipped = -(-n_pairs // batch_size), 0 if position is None else position.batch
+    if not 0 <= skipped < n_batches:
+        raise ValueError(
+            f"position must be within the {n_batches} batches of an epoch, received {position}"
+        )
     build = GraphBuilder(trajectories, n_neighbors, n_hops, cache)
     epoch = 0
 
     def batches() -> Iterator[dict[str, Any]]:
         nonlocal epoch
-        order = windows.in_order(np.random.default_rng([seed, epoch]) if shuffle else None)
+        now = Position(epoch) if position is None else position
+        order = windows.in_order(np.random.default_rng([seed, now.epoch]) if shuffle else None)
         epoch += 1
-        for start in range(0, len(order), batch_size):
+        for start in range(now.batch * batch_size, len(order), batch_size):
             part = order[start : start + batch_size]
             which, first = pairs.trajectory[part], pairs.first[part]
             graphs = build(np.concatenate([which, which]), np.concatenate([first, first + lagtime]))
@@ -108,7 +119,7 @@ def pairs_dataset(
     return _dataset(
         batches,
         spec,
-        -(-n_pairs // batch_size),
+        n_batches - skipped,
         lambda flat: ({name: _ragged(flat[name], cut_down) for name in ("t", "lag")},),
     )
 

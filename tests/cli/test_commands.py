@@ -40,7 +40,8 @@ def trained(hopping: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_train_leaves_model_history_and_figure(trained: Path) -> None:
     names = {path.name for path in trained.iterdir()}
-    assert names == {"model.keras", "history.csv", "training.json", "training.png"}
+    files = {"model.keras", "history.csv", "training.json", "training.png", "config.toml"}
+    assert names == files | {"checkpoints", "logs"}
     record = json.loads((trained / "training.json").read_text())
     assert record["test_start"] == pytest.approx(0.85)
     assert 1.3 < record["validation_vamp2"] <= 2.0

@@ -54,7 +54,12 @@ def normalized(norm: Any, values: Any) -> Any:
 
 
 def slow_convolution(
-    layer: Any, nodes: Any, neighbors: list[Any], basis: list[Any], rng: np.random.Generator
+    layer: Any,
+    nodes: Any,
+    neighbors: list[Any],
+    basis: list[Any],
+    rng: np.random.Generator,
+    weights_of: Any = None,
 ) -> Any:
     """Atom by atom and edge by edge, z_ij in one piece.
 
@@ -84,7 +89,8 @@ def slow_convolution(
             messages.append(np.maximum(message, 0.0))
         reduced = np.zeros(N_FEATURES)
         if messages:
-            alpha = np.exp(logits) / np.sum(np.exp(logits))
+            alpha = np.exp(logits) * (1.0 if weights_of is None else weights_of[i])
+            alpha = alpha / np.sum(alpha)
             reduced = np.sum(alpha[:, None] * np.array(messages), axis=0)
             if layer.reduction == "mean":
                 reduced = reduced / len(messages)
@@ -131,6 +137,32 @@ def test_ragged_equals_the_equations_of_the_paper(
         [row[:count] for row, count in zip(full["neighbors"], counts, strict=True)],
         [row[:count] for row, count in zip(full["basis"], counts, strict=True)],
         rng,
+    )
+    np.testing.assert_allclose(layer(**inputs, training=False), slow, rtol=1e-5, atol=ATOL)
+
+
+@pytest.mark.parametrize("options", VARIANTS.values(), ids=VARIANTS.keys())
+@pytest.mark.parametrize("form", ["uniform", "ragged"])
+def test_envelope_multiplies_the_weights(
+    form: str, options: dict[str, Any], rng: np.random.Generator
+) -> None:
+    counts = [M] * N_ATOMS if form == "uniform" else [5, 1, 0, 3, 5, 2, 4, 1, 0]
+    full = graph(rng)
+    weights = rng.uniform(0.05, 1.0, (N_ATOMS, M))
+    weights[:, 0] = 1e-28  # of no weight beside others, of all where it is alone
+    log_envelope = np.log(weights).astype("float32")
+    inputs = {**full, "log_envelope": log_envelope}
+    if form == "ragged":
+        kept = np.arange(M) < np.array(counts)[:, None]
+        inputs = {**ragged(full, counts), "log_envelope": log_envelope[kept]}
+    layer = randomized(inputs, rng, **options)
+    slow = slow_convolution(
+        layer,
+        full["nodes"],
+        [row[:count] for row, count in zip(full["neighbors"], counts, strict=True)],
+        [row[:count] for row, count in zip(full["basis"], counts, strict=True)],
+        rng,
+        [row[:count] for row, count in zip(weights, counts, strict=True)],
     )
     np.testing.assert_allclose(layer(**inputs, training=False), slow, rtol=1e-5, atol=ATOL)
 

@@ -53,6 +53,24 @@ def pooled_targets() -> dict[str, Any]:
     }
 
 
+def enveloped(edges: dict[str, Any]) -> dict[str, Any]:
+    """The same with logarithms of weights, one of them of no weight."""
+    weights = np.random.default_rng(12).random(edges["neighbors"].shape)
+    log_envelope = np.log(weights).astype("float32")
+    log_envelope[..., 0] = -65.0
+    return {**edges, "log_envelope": log_envelope}
+
+
+def row_distances() -> Any:
+    return np.random.default_rng(13).uniform(1.0, 6.0, (N_ATOMS, N_NEIGHBORS)).astype("float32")
+
+
+def edge_distances() -> dict[str, Any]:
+    centers = ragged_edges()["centers"]
+    distances = row_distances().reshape(-1)[: len(centers)]
+    return {"distances": distances, "centers": centers, "n_atoms": N_ATOMS}
+
+
 def memberships() -> Any:
     return np.random.default_rng(4).dirichlet(np.ones(3), size=8)
 
@@ -83,6 +101,15 @@ CASES = {
         ),
         ragged_edges,
     ),
+    "convolution, enveloped": Case(layers.AttentionConvolution, lambda: enveloped(uniform_edges())),
+    "convolution, released, enveloped, ragged": Case(
+        lambda **options: layers.AttentionConvolution(
+            "mean", batch_normalization=True, final_relu=True, **options
+        ),
+        lambda: enveloped(ragged_edges()),
+    ),
+    "envelope": Case(layers.CutoffEnvelope, lambda: {"distances": row_distances()}, "float32"),
+    "envelope, ragged": Case(layers.CutoffEnvelope, edge_distances, "float32"),
     "embedding": Case(
         lambda **options: layers.ElementEmbedding([16, 3], N_FEATURES, **options),
         lambda: {"species": np.array([3, 16, 16, 3], "int32")},
@@ -92,8 +119,18 @@ CASES = {
         lambda: {"distances": np.linspace(0.5, 6.5, 12, dtype="float32").reshape(3, 4)},
     ),
     "pooling": Case(layers.TargetPooling, pooled_targets),
+    "pooling, several": Case(
+        lambda **options: layers.TargetPooling(("max", "mean", "sum"), **options), pooled_targets
+    ),
     "head": Case(
         lambda **options: layers.StateHead(3, n_hidden=2, **options),
+        lambda: {"targets": nodes()},
+        "float64",
+    ),
+    "head, regularized": Case(
+        lambda **options: layers.StateHead(
+            3, n_hidden=1, dropout=0.3, weight_decay=1e-3, **options
+        ),
         lambda: {"targets": nodes()},
         "float64",
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
@@ -48,6 +49,70 @@ def test_small_differences_survive(rng: np.random.Generator) -> None:
     layer.logits.bias.assign([0.0, 0.0])
     low, high = np.asarray(layer(np.array([[0.0], [1e-7]], "float32")))[:, 0]
     assert high - low == pytest.approx(2.5e-8, rel=1e-4)
+
+
+def test_dropout_acts_in_training_only(rng: np.random.Generator) -> None:
+    targets = rng.normal(size=(2000, 5)).astype("float32")
+    layer = randomized(StateHead(3, 1, dropout=0.4), targets, rng)
+    plain = StateHead(3, 1)
+    plain(targets)
+    plain.set_weights(layer.get_weights())
+    np.testing.assert_array_equal(layer(targets), plain(targets))
+    assert np.abs(np.asarray(layer(targets, training=True)) - plain(targets)).max() > 0.1
+
+
+def test_dropout_leaves_out_the_same_features_of_all_targets() -> None:
+    """As many as was asked for; the others are scaled up, so that the mean stays."""
+    keras.utils.set_random_seed(0)
+    layer = StateHead(3, 1, dropout=0.4)
+    layer.build((None, 5000))
+    masked = np.asarray(layer.dropouts[0](np.ones((3, 5000), "float32"), training=True))
+    np.testing.assert_array_equal(masked[1:], masked[:2])
+    assert (masked == 0.0).mean() == pytest.approx(0.4, abs=0.03)
+    np.testing.assert_allclose(masked[masked > 0.0], 1.0 / 0.6, rtol=1e-6)
+
+
+def test_dropout_follows_the_seed_and_goes_on() -> None:
+    targets = np.random.default_rng(0).normal(size=(20, 5)).astype("float32")
+
+    def masked(seed: int) -> tuple[Any, Any]:
+        keras.utils.set_random_seed(seed)
+        layer = StateHead(3, 2, dropout=0.5)
+        return [np.asarray(layer(targets, training=True)) for _ in range(2)]
+
+    first, second = masked(4)
+    np.testing.assert_array_equal(first, masked(4)[0])
+    np.testing.assert_array_equal(second, masked(4)[1])
+    assert not np.array_equal(first, second)
+    assert not np.array_equal(first, masked(5)[0])
+
+
+def test_weight_decay_is_the_square_of_all_kernels(rng: np.random.Generator) -> None:
+    targets = rng.normal(size=(6, 5)).astype("float32")
+    layer = randomized(StateHead(4, 2, weight_decay=0.01), targets, rng)
+    layer(targets)
+    kernels = [*(hidden.kernel for hidden in layer.hidden), layer.logits.kernel]
+    expected = 0.01 * sum(np.sum(np.asarray(kernel, np.float64) ** 2) for kernel in kernels)
+    assert len(layer.losses) == len(kernels) == 3
+    assert float(sum(layer.losses)) == pytest.approx(expected, rel=1e-5)
+    assert not randomized(StateHead(4, 2), targets, rng).losses
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.0, float("nan")])
+def test_dropout_is_a_share(value: float) -> None:
+    with pytest.raises(ValueError, match="dropout must be at least 0 and below 1, received"):
+        StateHead(2, dropout=value)
+
+
+def test_dropout_without_hidden_layers() -> None:
+    with pytest.raises(ValueError, match=r"dropout acts on hidden layers, received 0.5 and n_hid"):
+        StateHead(2, n_hidden=0, dropout=0.5)
+
+
+@pytest.mark.parametrize("value", [-1e-9, float("inf"), float("nan")])
+def test_weight_decay_is_not_negative(value: float) -> None:
+    with pytest.raises(ValueError, match="weight_decay must be finite and not negative, received"):
+        StateHead(2, weight_decay=value)
 
 
 def test_at_least_two_states() -> None:

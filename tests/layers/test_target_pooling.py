@@ -28,6 +28,29 @@ def test_mean_over_the_atoms_of_each_target(rng: np.random.Generator) -> None:
     np.testing.assert_allclose(pooled, slow, rtol=1e-6, atol=1e-6)
 
 
+def test_several_pools_side_by_side(rng: np.random.Generator) -> None:
+    nodes = rng.normal(size=(8, 5)).astype("float32")
+    pooled = np.asarray(TargetPooling(("sum", "max", "mean"))(nodes, **flat(GROUPS)))
+    slow = [
+        np.concatenate([reduce(nodes[group], axis=0) for reduce in (np.sum, np.max, np.mean)])
+        for group in GROUPS
+    ]
+    assert pooled.shape == (len(GROUPS), 15)
+    np.testing.assert_allclose(pooled, np.array(slow), rtol=1e-6, atol=1e-6)
+
+
+def test_one_pool_by_name(rng: np.random.Generator) -> None:
+    nodes = rng.normal(size=(8, 5)).astype("float32")
+    slow = [nodes[group].max(axis=0) for group in GROUPS]
+    np.testing.assert_array_equal(TargetPooling("max")(nodes, **flat(GROUPS)), np.array(slow))
+
+
+@pytest.mark.parametrize("pools", [(), ("mean", "mean"), ("median",), "min"])
+def test_unknown_pools(pools: Any) -> None:
+    with pytest.raises(ValueError, match=r"pools must be distinct and of \('mean', .*received"):
+        TargetPooling(pools)
+
+
 def test_order_inside_a_target_does_not_matter(rng: np.random.Generator) -> None:
     nodes = rng.normal(size=(8, 5)).astype("float32")
     mirrored = tuple(group[::-1] for group in GROUPS)

@@ -12,7 +12,8 @@ import tensorflow as tf
 
 from kgdyn.frames import TargetGroups
 from kgdyn.graphs.packed_graphs import concatenate_graphs
-from kgdyn.models import GDyNet
+from kgdyn.models import GDyNet, flat_graph
+from kgdyn.models._disjoint_graph import flatten_graphs
 from kgdyn.training import to_ragged
 
 ATOL = 1e-5  # of state probabilities in float32
@@ -55,9 +56,17 @@ def states(model: GDyNet, graphs: Any) -> Any:
     return probabilities
 
 
-@pytest.fixture(params=["paper", "released"], scope="module")
+@pytest.fixture(
+    params=[
+        {"variant": "paper"},
+        {"variant": "released"},
+        {"envelope": True, "target_pools": ("max", "mean")},
+    ],
+    ids=["paper", "released", "options"],
+    scope="module",
+)
 def model(request: pytest.FixtureRequest) -> GDyNet:
-    return random_model(variant=request.param)
+    return random_model(**request.param)
 
 
 @pytest.fixture(params=CELLS.values(), ids=CELLS.keys())
@@ -323,12 +332,18 @@ def test_number_of_states(n_states: int, graphs_of: Packer) -> None:
     np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, rtol=0.0, atol=1e-6)
 
 
-@pytest.mark.parametrize("variant", ["paper", "released"])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"variant": "released"}, {"envelope": True, "target_pools": ("sum", "max")}],
+    ids=["paper", "released", "options"],
+)
 @pytest.mark.parametrize("n_hops", [1, 2, 3, 5])
 @pytest.mark.parametrize("kind", ["atoms", "groups"])
-def test_receptive_field_is_enough(kind: str, n_hops: int, variant: str, graphs_of: Packer) -> None:
+def test_receptive_field_is_enough(
+    kind: str, n_hops: int, options: dict[str, Any], graphs_of: Packer
+) -> None:
     """Graphs cut down to as many hops as convolutions, or more; frames of other sizes in one."""
-    model = random_model(variant=variant, n_convolutions=min(n_hops, 3))
+    model = random_model(**options, n_convolutions=min(n_hops, 3))
     systems = [
         (*liquid(3.0 * CELLS[name], seed, n_atoms), 3.0 * CELLS[name])
         for name, seed, n_atoms in (("orthogonal", 1, 260), ("triclinic", 2, 190))
@@ -347,6 +362,43 @@ def test_receptive_field_is_enough(kind: str, n_hops: int, variant: str, graphs_
     if n_hops < 3:
         assert len(cut.species) < 0.8 * len(whole.species)
     np.testing.assert_allclose(states(model, cut), states(model, whole), rtol=0.0, atol=ATOL)
+
+
+@pytest.mark.parametrize("n_hops", [None, 2])
+@pytest.mark.parametrize("variable_neighbors", [False, True])
+def test_flat_graph_is_what_ragged_tensors_become(
+    variable_neighbors: bool, n_hops: int | None, graphs_of: Packer
+) -> None:
+    """Frames of other sizes, targets of several atoms; atoms of one hop stay in order."""
+    graphs = concatenate_graphs(
+        [
+            graphs_of(
+                *liquid(CELLS[name], seed, n_atoms)[:1],
+                CELLS[name],
+                liquid(CELLS[name], seed, n_atoms)[1],
+                GROUPS[kind],
+                4,
+                n_hops=n_hops,
+            )
+            for name, kind, seed, n_atoms in (
+                ("orthogonal", "atoms", 1, 60),
+                ("triclinic", "groups", 2, 40),
+            )
+        ]
+    )
+    if variable_neighbors and n_hops is not None:
+        with pytest.raises(ValueError, match="hops: graphs with different numbers of neighbours"):
+            flat_graph(graphs, variable_neighbors)
+        return
+    arrays = flat_graph(graphs, variable_neighbors)
+    tensors = flatten_graphs(to_ragged(graphs), None if variable_neighbors else 4)
+    for name, array, tensor in zip(arrays._fields, arrays, tensors, strict=True):
+        if array is None:
+            assert tensor is None, name
+            continue
+        np.testing.assert_array_equal(array, np.asarray(tensor), err_msg=name)
+        assert isinstance(array, int) or array.dtype == np.asarray(tensor).dtype, name
+    assert (arrays.hops is None) == (n_hops is None)
 
 
 def test_config_round_trip(graphs_of: Packer) -> None:

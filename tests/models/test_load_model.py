@@ -122,8 +122,9 @@ def test_in_this_process(saved: tuple[Path, Any], hopping: Any) -> None:
         {"variant": "released", "n_hidden": 2},
         {"dtype": "mixed_float16", "variable_neighbors": True},
         {"n_states": 4, "n_features": 5, "radial_cutoff": 3.0, "frame_interval": None},
+        {"envelope": True, "dropout": 0.1, "weight_decay": 1e-4, "target_pools": ["max", "sum"]},
     ],
-    ids=["released", "mixed_float16", "sizes"],
+    ids=["released", "mixed_float16", "sizes", "options"],
 )
 def test_options_survive(
     options: dict[str, Any], tmp_path: Path, hopping: Any, small_model: Maker
@@ -218,6 +219,21 @@ def test_another_format_version(version: Any, saved: tuple[Path, Any], tmp_path:
         load_model(path)
     with pytest.raises(ValueError, match=f"the model was written in {message}"):
         keras.models.load_model(path)  # Keras' own way says so too
+
+
+def test_a_file_from_before_there_were_options(saved: tuple[Path, Any], tmp_path: Path) -> None:
+    names = ("reduction", "dropout", "weight_decay", "envelope", "pooling", "target_pools")
+
+    def change(config: dict[str, Any]) -> dict[str, Any]:
+        for name in names:
+            del config["config"][name]
+        return config
+
+    path = rewritten(saved[0], tmp_path / "old.keras", change)
+    old, new = load_model(path), load_model(saved[0])
+    assert old.get_config() == new.get_config()
+    for mine, theirs in zip(old.get_weights(), new.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
 
 
 def test_argument_that_this_version_does_not_know(saved: tuple[Path, Any], tmp_path: Path) -> None:

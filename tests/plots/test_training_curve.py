@@ -36,6 +36,21 @@ def test_without_validation() -> None:
     assert len(ax.lines) == 1
 
 
+def test_a_validation_that_was_interrupted() -> None:
+    ax = plot_training_curve({"vamp2": [1.2, 1.5, 1.6], "loss": [-1.2, -1.5], "val_vamp2": [1.1]})
+    assert [list(line.get_xdata()) for line in ax.lines] == [[1, 2], [1]]
+    assert ax.get_xlim() == (0.5, 3.5)
+
+
+@pytest.mark.parametrize(
+    ("score", "label"), [("vamp1", "VAMP-1 score"), ("vampe_reversible", "VAMP-E score")]
+)
+def test_other_scores(score: str, label: str) -> None:
+    ax = plot_training_curve({score: [1.2, 1.5], f"val_{score}": [1.1, 1.2]}, score=score)
+    np.testing.assert_array_equal(ax.lines[1].get_ydata(), [1.1, 1.2])
+    assert ax.get_ylabel() == label
+
+
 @pytest.mark.parametrize("n_states", [2, 4])
 def test_maximum_is_a_line_inside(n_states: int) -> None:
     ax = plot_training_curve(HISTORY, n_states=n_states)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -70,3 +72,38 @@ def test_its_model_serves_another_simulation(
         *["--labels", f"{other}:state2", "--start", "0.5", "-q"],
     )
     check(json.loads((tmp_path / "koopman.json").read_text()))
+
+
+_ON_ANOTHER_BACKEND = """
+import sys
+import numpy as np
+import kgdyn
+folder = sys.argv[1]
+run = kgdyn.open_trajectory(
+    folder + "/trajectory/li_fcc_s.dcd", topology=folder + "/trajectory/li_fcc_s.data",
+    elements=["Li", "S"], targets="type 1", frame_interval=0.1,
+)
+found = kgdyn.assign_states(kgdyn.load_model(folder + "/model.keras"), run[:2000])
+expected = np.load(folder + "/state_probabilities.npy")[:2000]
+assert np.ptp(expected) > 0.9
+print(np.abs(found - expected).max())
+"""
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_its_model_predicts_on_other_backends(
+    backend: str, folder: Path, request: pytest.FixtureRequest
+) -> None:
+    if importlib.util.find_spec(backend) is None:
+        if backend == "jax" and request.config.getoption("--require-all"):
+            pytest.fail("--require-all: jax is not installed")
+        pytest.skip(f"{backend} is not installed")
+    done = subprocess.run(
+        [sys.executable, "-c", _ON_ANOTHER_BACKEND, str(folder)],
+        env={**os.environ, "KERAS_BACKEND": backend},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert float(done.stdout.split()[-1]) < 1e-5

@@ -31,7 +31,7 @@ def model_of(**options: Any) -> GDyNet:
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"variant": "released"}, {"variable_neighbors": True}],
+    [{}, {"variant": "released"}, {"variable_neighbors": True, "envelope": True}],
     ids=["paper", "released", "variable neighbours"],
 )
 def test_equals_predict(options: dict[str, Any], trajectory: Trajectory) -> None:
@@ -43,6 +43,15 @@ def test_equals_predict(options: dict[str, Any], trajectory: Trajectory) -> None
     assert np.ptp(chi[:, 0], axis=0).max() > 1e-4
     np.testing.assert_allclose(chi.reshape(-1, 3), predicted, rtol=0.0, atol=1e-6)
     np.testing.assert_allclose(chi.sum(axis=2), 1.0, rtol=0.0, atol=1e-6)
+
+
+def test_global_pooling_has_one_row_a_frame(trajectory: Trajectory) -> None:
+    model = model_of(pooling="global")
+    chi = assign_states(model, trajectory, batch_size=7)
+    assert chi.shape == (25, 1, 3)
+    predicted = model.predict(frames_dataset(trajectory, n_neighbors=3), verbose=0)
+    assert np.ptp(predicted, axis=0).max() > 1e-4
+    np.testing.assert_allclose(chi[:, 0], predicted, rtol=0.0, atol=1e-6)
 
 
 @pytest.mark.parametrize("batch_size", [10, None])

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from kgdyn.graphs import pack_graphs
-from kgdyn.training import frames_dataset, pairs_dataset, to_ragged
+from kgdyn.training import Position, frames_dataset, pairs_dataset, to_ragged
 from kgdyn.trajectories import Trajectory
 
 Signal = Callable[..., Trajectory]
@@ -95,6 +95,30 @@ def test_same_seed_same_epochs(signal: Signal, numbers_of: Reader) -> None:
 
     assert epochs(7) == epochs(7)
     assert epochs(7) != epochs(8)
+
+
+@pytest.mark.parametrize("epoch", [0, 3])
+@pytest.mark.parametrize("batch", [0, 2])
+def test_a_pass_from_a_position(epoch: int, batch: int, signal: Signal, numbers_of: Reader) -> None:
+    """The rest of that epoch, as often as it is read, and another when the position moves."""
+    options: dict[str, Any] = {"lagtime": 1, "n_neighbors": 1, "batch_size": 8, "seed": 5}
+    counting = pairs_dataset(signal(30), **options)
+    epochs = [pairs_in(counting, numbers_of) for _ in range(5)]
+    position = Position(epoch, batch)
+    dataset = pairs_dataset(signal(30), position=position, **options)
+    assert len(dataset) == 4 - batch
+    for _ in range(2):
+        assert pairs_in(dataset, numbers_of) == epochs[epoch][batch:]
+    position.epoch = epoch + 1
+    assert pairs_in(dataset, numbers_of) == epochs[epoch + 1][batch:]
+
+
+@pytest.mark.parametrize("batch", [-1, 4])
+def test_a_position_that_is_not_there(batch: int, signal: Signal) -> None:
+    with pytest.raises(ValueError, match=r"within the 4 batches of an epoch, received Position"):
+        pairs_dataset(
+            signal(30), lagtime=1, n_neighbors=1, batch_size=8, position=Position(0, batch)
+        )
 
 
 @pytest.mark.parametrize(("stride", "firsts"), [(1, [*range(9)]), (4, [0, 4, 8]), (99, [0])])

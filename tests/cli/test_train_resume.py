@@ -1,0 +1,136 @@
+"""``kgdyn train`` as a user leaves it alone: killed, continued, finished, started again."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import Result
+
+from kgdyn.models import load_model
+
+Command = Callable[..., Result]
+SIZES = ["--lagtime", "1", "--n-states", "2", "--n-neighbors", "4", "--batch-size", "100"]
+SMALL = ["--set", "model.n_convolutions=1", "--set", "model.n_features=4", "--stride", "2"]
+
+
+def start(*arguments: str | Path) -> subprocess.Popen[str]:
+    script = "from kgdyn.cli.app import app; app()"
+    return subprocess.Popen(
+        [sys.executable, "-c", script, "train", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run(*arguments: str | Path) -> str:
+    process = start(*arguments)
+    out, err = process.communicate()
+    assert process.returncode == 0, out + err
+    return " ".join(out.split())
+
+
+def stop_within_an_epoch(process: subprocess.Popen[str], folder: Path, number: int) -> None:
+    """Send a signal once a checkpoint from within the second epoch, or a later one, is there."""
+    from kgdyn.training.checkpoint import read_checkpoint
+
+    path = folder / "checkpoints" / "latest.h5"
+    while process.poll() is None:
+        if path.is_file():
+            position = read_checkpoint(path).state.position
+            if position.epoch >= 1 and position.batch >= 3:
+                process.send_signal(number)
+                process.wait()
+                return
+        time.sleep(0.02)
+    raise AssertionError(f"ended by itself: {process.communicate()}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["kill -9", "Ctrl-C"])
+def test_killed_and_continued(number: int, hopping: Path, tmp_path: Path) -> None:
+    """25 batches an epoch, a checkpoint after each: the kill comes in the middle of one."""
+    options = [hopping, *SIZES, *SMALL, "--epochs", "3", "--checkpoint-every", "0"]
+    one, other = tmp_path / "killed", tmp_path / "whole"
+    process = start(*options, "--output", one)
+    stop_within_an_epoch(process, one, number)
+    out, err = process.communicate()
+    if number == signal.SIGKILL:
+        assert process.returncode == -signal.SIGKILL
+    else:
+        assert process.returncode == 130, out + err
+        assert f"`kgdyn train --output {one}` goes on from there" in " ".join(out.split())
+    assert not (one / "model.keras").exists()
+    assert load_model(one / "checkpoints" / "best.keras").n_states == 2
+    # The folder knows all the rest.
+    out = run("--output", one)
+    assert re.search(r"going on at epoch [23], batch \d+", out)
+    run(*options, "--output", other, "-q")
+    mine, theirs = (load_model(folder / "model.keras") for folder in (one, other))
+    for left, right in zip(mine.weights, theirs.weights, strict=True):
+        np.testing.assert_array_equal(left, right, err_msg=left.path)
+    assert (one / "history.csv").read_text() == (other / "history.csv").read_text()
+    with (one / "history.csv").open(newline="") as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2", "3"]
+    records = [json.loads((folder / "training.json").read_text()) for folder in (one, other)]
+    assert records[0] == records[1]
+
+
+@pytest.mark.slow
+def test_restarts_of_a_file_and_a_finished_folder(
+    kgdyn_command: Command, hopping: Path, tmp_path: Path
+) -> None:
+    """Options win over the file; what is written back makes the same training again."""
+    (tmp_path / "run.toml").write_text(
+        f'[data]\ntrajectories = ["{hopping}"]\n[model]\nlagtime = 1\nn_states = 2\n'
+        "n_neighbors = 4\nn_convolutions = 1\nn_features = 4\n"
+        '[training]\nepochs = 2\nrestarts = 2\nbatch_size = 500\nstride = 2\nscore = "VAMP1"\n'
+    )
+    folder = tmp_path / "run"
+    command = ["train", "--config", tmp_path / "run.toml", "--output", folder, "--epochs", 1]
+    result = kgdyn_command(*command)
+    assert result.exit_code == 0, result.output
+    assert re.search(r"restart 2: validation VAMP-1 \d\.\d+ in epoch 1 of 1", result.output)
+    record = json.loads((folder / "training.json").read_text())
+    scores = [restart["validation_vamp1"] for restart in record["restarts"]]
+    assert len(set(scores)) == 2
+    assert record["validation_vamp1"] == max(scores)
+    assert record["best_restart"] == int(np.argmax(scores)) + 1
+    best = folder / f"restart-{record['best_restart']}"
+    for name in ("model.keras", "history.csv"):
+        assert (folder / name).read_bytes() == (best / name).read_bytes()
+
+    for again in (command, ["train", "--output", folder]):
+        result = kgdyn_command(*again)
+        assert result.exit_code == 1
+        assert "holds a finished training" in " ".join(result.output.split())
+
+    result = kgdyn_command("train", "--config", folder / "config.toml", "--output", tmp_path / "b")
+    assert result.exit_code == 0, result.output
+    assert (
+        json.loads((tmp_path / "b" / "training.json").read_text())["restarts"]
+        == (record["restarts"])
+    )
+    (folder / "notes.txt").write_text("mine")
+    result = kgdyn_command("train", "--output", folder, "--overwrite", "--restarts", 1, "-q")
+    assert result.exit_code == 0, result.output
+    assert not (folder / "restart-1").exists()
+    assert (folder / "notes.txt").is_file()
+
+
+def test_what_is_needed_is_asked_for(kgdyn_command: Command, tmp_path: Path) -> None:
+    result = kgdyn_command("train", "a.npz", "--lagtime", 1, "--output", tmp_path)
+    assert result.exit_code == 1
+    assert "n_states is needed: on the command line" in " ".join(result.output.split())
+    result = kgdyn_command("train", "--output", tmp_path)
+    assert "trajectories is needed" in " ".join(result.output.split())

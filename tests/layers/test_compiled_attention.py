@@ -1,0 +1,156 @@
+"""The compiled attention against the same mathematics in keras.ops."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from kgdyn.layers import AttentionConvolution, CutoffEnvelope, RadialBasis
+from kgdyn.layers import _compiled_attention as compiled
+from kgdyn.layers._compiled_kernels import exponential
+
+Case = tuple[AttentionConvolution, RadialBasis, NDArray[np.float32], NDArray[np.int32], tf.Tensor]
+
+
+def case(
+    rng: np.random.Generator,
+    n_features: int = 16,
+    n_atoms: int = 40,
+    n_rows: int | None = None,
+    n_neighbors: int = 12,
+    reduction: str = "sum",
+    final_relu: bool = False,
+) -> Case:
+    layer = AttentionConvolution(reduction=reduction, final_relu=final_relu)
+    basis = RadialBasis()
+    shape = (n_atoms if n_rows is None else n_rows, n_neighbors)
+    distances = rng.uniform(0.0, 12.0, shape).astype(np.float32)
+    distances[0, :4] = [0.0, 8.0, 9.3, 700.0]
+    neighbors = rng.integers(0, n_atoms, shape).astype(np.int32)
+    nodes = tf.constant(rng.normal(size=(n_atoms, n_features)).astype(np.float32))
+    layer.build((None, n_features), (None, n_neighbors), (None, n_neighbors, basis.n_basis))
+    layer.bias.assign(rng.normal(size=n_features))
+    return layer, basis, distances, neighbors, nodes
+
+
+def outputs_and_gradients(
+    the_case: Case, use_compiled: bool, log_envelope: tf.Tensor | None = None
+) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
+    layer, basis, distances, neighbors, nodes = the_case
+    with tf.GradientTape() as tape:
+        tape.watch(nodes)
+        if use_compiled:
+            result = layer.call_distances(nodes, neighbors, distances, basis, log_envelope)
+        else:
+            result = layer(nodes, neighbors, basis(distances), log_envelope=log_envelope)
+        weights = tf.cos(tf.reshape(tf.range(tf.size(result), dtype=tf.float32), tf.shape(result)))
+        total = tf.reduce_sum(weights * result)
+    gradients = tape.gradient(total, [nodes, *layer.trainable_weights])
+    return result.numpy(), [tf.convert_to_tensor(gradient).numpy() for gradient in gradients]
+
+
+def assert_same(the_case: Case, log_envelope: tf.Tensor | None = None) -> None:
+    found, found_gradients = outputs_and_gradients(the_case, True, log_envelope)
+    expected, expected_gradients = outputs_and_gradients(the_case, False, log_envelope)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    assert len(found_gradients) == 7
+    for gradient, reference in zip(found_gradients, expected_gradients, strict=True):
+        scale = np.abs(reference).max()
+        np.testing.assert_allclose(gradient, reference, rtol=0, atol=1e-5 * scale)
+
+
+@pytest.mark.parametrize("n_features", [1, 3, 16, 40, 64])
+def test_equal_to_keras_ops_for_any_width(rng: np.random.Generator, n_features: int) -> None:
+    assert_same(case(rng, n_features))
+
+
+@pytest.mark.parametrize("options", [{"reduction": "mean"}, {"final_relu": True}, {"n_rows": 17}])
+def test_equal_to_keras_ops_for_all_options(
+    rng: np.random.Generator, options: dict[str, object]
+) -> None:
+    assert_same(case(rng, **options))  # type: ignore[arg-type]
+
+
+def test_equal_to_keras_ops_with_an_envelope(rng: np.random.Generator) -> None:
+    the_case = case(rng)
+    assert_same(the_case, CutoffEnvelope()(the_case[2]))
+
+
+def test_threads_change_nothing_but_rounding(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    the_case = case(rng, n_atoms=3000)
+    results = []
+    for n_threads in (1, 3):
+        monkeypatch.setattr(compiled, "_threads", lambda n=n_threads: n)
+        results.append(outputs_and_gradients(the_case, True))
+    np.testing.assert_array_equal(results[0][0], results[1][0])
+    for one, three in zip(results[0][1], results[1][1], strict=True):
+        np.testing.assert_allclose(one, three, rtol=0, atol=3e-6 * np.abs(one).max())
+    again = outputs_and_gradients(the_case, True)
+    for three, repeated in zip(results[1][1], again[1], strict=True):
+        np.testing.assert_array_equal(three, repeated)
+
+
+def test_gradient_arrives_where_only_some_rows_are_taken(rng: np.random.Generator) -> None:
+    layer, basis, distances, neighbors, nodes = case(rng)
+
+    def taken(use_compiled: bool) -> NDArray[np.float32]:
+        with tf.GradientTape() as tape:
+            if use_compiled:
+                result = layer.call_distances(nodes, neighbors, distances, basis)
+            else:
+                result = layer(nodes, neighbors, basis(distances))
+            total = tf.reduce_sum(tf.gather(result, [3, 5, 3]) ** 2)
+        gradient: NDArray[np.float32] = tape.gradient(total, layer.center_kernel).numpy()
+        return gradient
+
+    np.testing.assert_allclose(taken(True), taken(False), rtol=1e-4, atol=1e-4)
+
+
+def test_no_rows_are_no_error(rng: np.random.Generator) -> None:
+    layer, basis, _, _, nodes = case(rng)
+    empty = layer.call_distances(
+        nodes, np.zeros((0, 12), np.int32), np.zeros((0, 12), np.float32), basis
+    )
+    assert empty.shape == (0, 16)
+
+
+def test_not_a_number_stays_in_its_row(rng: np.random.Generator) -> None:
+    layer, basis, distances, neighbors, nodes = case(rng)
+    distances[7, 3] = np.nan
+    result = layer.call_distances(nodes, neighbors, distances, basis).numpy()
+    assert np.isnan(result[7]).all()
+    assert np.isfinite(np.delete(result, 7, axis=0)).all()
+
+
+@pytest.mark.parametrize("wrong", [-1, 40])
+def test_a_neighbour_that_is_no_atom_is_refused(rng: np.random.Generator, wrong: int) -> None:
+    layer, basis, distances, neighbors, nodes = case(rng)
+    neighbors[2, 2] = wrong
+    with pytest.raises(ValueError, match="neighbors must be from 0 to 39"):
+        layer.call_distances(nodes, neighbors, distances, basis)
+
+
+def test_exponential_is_exact_to_float32() -> None:
+    values = np.linspace(-86.0, 80.0, 2001, dtype=np.float32)
+    found = np.array([exponential(value) for value in values])
+    np.testing.assert_allclose(found, np.exp(values.astype(np.float64)), rtol=2.5e-7)
+
+
+def test_what_cannot_be_compiled_says_so(rng: np.random.Generator) -> None:
+    layer, basis, *_ = case(rng)
+    assert layer.can_take_distances(basis)
+    assert not layer.can_take_distances(RadialBasis(width=0.3))
+    wide = AttentionConvolution()
+    wide.build((None, compiled.MOST_FEATURES + 1), (None, 2), (None, 2, 41))
+    assert not wide.can_take_distances(basis)
+    half = AttentionConvolution(dtype=keras.DTypePolicy("mixed_float16"))
+    half.build((None, 4), (None, 2), (None, 2, 41))
+    assert not half.can_take_distances(basis)
+    normalized = AttentionConvolution(batch_normalization=True)
+    normalized.build((None, 4), (None, 2), (None, 2, 41))
+    assert not normalized.can_take_distances(basis)

@@ -9,6 +9,7 @@ import keras
 from kgdyn.layers._attend import attend
 from kgdyn.layers._compiled_attention import (
     MOST_FEATURES,
+    Expansion,
     attend_compiled,
     compiled_attention_available,
 )
@@ -149,8 +150,8 @@ class AttentionConvolution(keras.layers.Layer):
             reduced = self.reduced_norm(reduced, training=training)
         return self._updated(nodes, reduced)
 
-    def can_take_distances(self, radial_basis: RadialBasis) -> bool:
-        """Whether `call_distances` is possible here: TensorFlow on a processor, float32."""
+    def can_be_compiled(self, radial_basis: RadialBasis) -> bool:
+        """Whether `call_compiled` is possible here: TensorFlow on a processor, float32."""
         return (
             compiled_attention_available()
             and self.compute_dtype == "float32"
@@ -159,23 +160,15 @@ class AttentionConvolution(keras.layers.Layer):
             and self.center_kernel.shape[1] <= MOST_FEATURES
         )
 
-    def call_distances(
-        self,
-        nodes: Any,
-        neighbors: Any,
-        distances: Any,
-        radial_basis: RadialBasis,
-        log_envelope: Any = None,
+    def call_compiled(
+        self, nodes: Any, neighbors: Any, expansion: Expansion, log_envelope: Any = None
     ) -> Any:
-        """The same as `call` on `radial_basis(distances)`, compiled, several times as fast.
-
-        Not inside of a function that XLA compiles. Distances get no gradient.
+        """The same as `call`, compiled, several times as fast; not where XLA compiles.
 
         Args:
             nodes: `(n_atoms, n_features)`.
             neighbors: `(n_rows, M)` ints.
-            distances: `(n_rows, M)` angstrom.
-            radial_basis: `RadialBasis` with equal spacing and width.
+            expansion: `Expansion` of the distances `(n_rows, M)`, in place of their basis.
             log_envelope: As in `call`.
 
         Returns:
@@ -188,13 +181,12 @@ class AttentionConvolution(keras.layers.Layer):
         reduced = attend_compiled(
             from_neighbor,
             logit,
-            distances,
+            expansion,
             neighbors,
             log_envelope,
             ops.convert_to_tensor(self.basis_kernel),
             ops.convert_to_tensor(self.basis_attention)[:, 0],
             self._from_center(nodes),
-            radial_basis.spacing,
         )
         return self._updated(nodes, self._scaled(reduced, neighbors))
 

@@ -18,6 +18,7 @@ from kgdyn.layers import (
     StateHead,
     TargetPooling,
 )
+from kgdyn.layers._compiled_attention import expand_distances
 from kgdyn.models._disjoint_graph import FlatGraph, flatten_graphs
 from kgdyn.models._training_step import SkippingModel, only_finite
 
@@ -71,7 +72,7 @@ class GDyNet(SkippingModel):
 
     Attributes:
         compiled_convolution: Bool, not saved. On a processor, in float32, convolutions are compiled
-            by numba, several times as fast as keras.ops (`AttentionConvolution.call_distances`).
+            by numba, several times as fast as keras.ops (`AttentionConvolution.call_compiled`).
             `fit` with `jit_compile=True` leaves that to XLA; set it to False to call the model
             inside of your own function with `jit_compile=True`.
 
@@ -208,28 +209,31 @@ class GDyNet(SkippingModel):
         """The network on one disjoint graph; (n_targets, n_states), or (n_frames, n_states)."""
         nodes = self.embedding(graph.species)
         compiled = self._can_be_compiled(graph)
-        basis = graph.distances if compiled else self.radial_basis(graph.distances)
+        edges: Any
+        if compiled:
+            edges = expand_distances(graph.distances, self.radial_basis)
+        else:
+            edges = self.radial_basis(graph.distances)
         envelope = self._log_envelope(graph)
         for number, convolution in enumerate(self.convolutions, start=1):
-            neighbors, edges, log_envelope = graph.neighbors, basis, envelope
+            neighbors = graph.neighbors
             if graph.hops is not None:
                 # Later layers reach the targets from fewer hops: the first rows are enough.
                 n_rows = keras.ops.sum(
                     keras.ops.cast(graph.hops <= self.n_convolutions - number, "int32")
                 )
-                neighbors, edges = neighbors[:n_rows], edges[:n_rows]
-                log_envelope = None if envelope is None else envelope[:n_rows]
+                neighbors = neighbors[:n_rows]
+                edges = edges.of_first_rows(n_rows) if compiled else edges[:n_rows]
+                envelope = None if envelope is None else envelope[:n_rows]
             if compiled:
-                nodes = convolution.call_distances(
-                    nodes, neighbors, edges, self.radial_basis, log_envelope
-                )
+                nodes = convolution.call_compiled(nodes, neighbors, edges, envelope)
                 continue
             nodes = convolution(
                 nodes,
                 neighbors,
                 edges,
                 centers=graph.centers,
-                log_envelope=log_envelope,
+                log_envelope=envelope,
                 training=training,
             )
         pooled = self.target_pooling(
@@ -243,12 +247,12 @@ class GDyNet(SkippingModel):
         return self.simplex_map(self.head(pooled, training=training))
 
     def _can_be_compiled(self, graph: FlatGraph) -> bool:
-        """Whether the convolutions can take distances, without a Gaussian basis in memory."""
+        """Whether the convolutions are to be the compiled ones."""
         return (
             self.compiled_convolution
             and graph.centers is None
             and not self.jit_compile
-            and self.convolutions[0].can_take_distances(self.radial_basis)
+            and self.convolutions[0].can_be_compiled(self.radial_basis)
         )
 
     def _log_envelope(self, graph: FlatGraph) -> Any:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from kgdyn.layers import AttentionConvolution, CutoffEnvelope, RadialBasis
 from kgdyn.layers import _compiled_attention as compiled
-from kgdyn.layers._compiled_kernels import exponential
+from kgdyn.layers._compiled_attention import expand_distances
+from kgdyn.layers._compiled_kernels import REACH, WINDOW, exponential
 
 Case = tuple[AttentionConvolution, RadialBasis, NDArray[np.float32], NDArray[np.int32], tf.Tensor]
 
@@ -43,7 +44,9 @@ def outputs_and_gradients(
     with tf.GradientTape() as tape:
         tape.watch(nodes)
         if use_compiled:
-            result = layer.call_distances(nodes, neighbors, distances, basis, log_envelope)
+            result = layer.call_compiled(
+                nodes, neighbors, expand_distances(distances, basis), log_envelope
+            )
         else:
             result = layer(nodes, neighbors, basis(distances), log_envelope=log_envelope)
         weights = tf.cos(tf.reshape(tf.range(tf.size(result), dtype=tf.float32), tf.shape(result)))
@@ -101,7 +104,7 @@ def test_gradient_arrives_where_only_some_rows_are_taken(rng: np.random.Generato
     def taken(use_compiled: bool) -> NDArray[np.float32]:
         with tf.GradientTape() as tape:
             if use_compiled:
-                result = layer.call_distances(nodes, neighbors, distances, basis)
+                result = layer.call_compiled(nodes, neighbors, expand_distances(distances, basis))
             else:
                 result = layer(nodes, neighbors, basis(distances))
             total = tf.reduce_sum(tf.gather(result, [3, 5, 3]) ** 2)
@@ -113,16 +116,15 @@ def test_gradient_arrives_where_only_some_rows_are_taken(rng: np.random.Generato
 
 def test_no_rows_are_no_error(rng: np.random.Generator) -> None:
     layer, basis, _, _, nodes = case(rng)
-    empty = layer.call_distances(
-        nodes, np.zeros((0, 12), np.int32), np.zeros((0, 12), np.float32), basis
-    )
+    expansion = expand_distances(np.zeros((0, 12), np.float32), basis)
+    empty = layer.call_compiled(nodes, np.zeros((0, 12), np.int32), expansion)
     assert empty.shape == (0, 16)
 
 
 def test_not_a_number_stays_in_its_row(rng: np.random.Generator) -> None:
     layer, basis, distances, neighbors, nodes = case(rng)
     distances[7, 3] = np.nan
-    result = layer.call_distances(nodes, neighbors, distances, basis).numpy()
+    result = layer.call_compiled(nodes, neighbors, expand_distances(distances, basis)).numpy()
     assert np.isnan(result[7]).all()
     assert np.isfinite(np.delete(result, 7, axis=0)).all()
 
@@ -132,7 +134,18 @@ def test_a_neighbour_that_is_no_atom_is_refused(rng: np.random.Generator, wrong:
     layer, basis, distances, neighbors, nodes = case(rng)
     neighbors[2, 2] = wrong
     with pytest.raises(ValueError, match="neighbors must be from 0 to 39"):
-        layer.call_distances(nodes, neighbors, distances, basis)
+        layer.call_compiled(nodes, neighbors, expand_distances(distances, basis))
+
+
+def test_expansion_is_the_basis_around_each_distance(rng: np.random.Generator) -> None:
+    distances = np.append(rng.uniform(0.0, 10.0, 38), [0.0, 8.0]).astype(np.float32)[:, None]
+    basis = RadialBasis()
+    windows, first = (part.numpy() for part in expand_distances(distances, basis))
+    full = np.zeros((40, basis.n_basis + 2 * REACH))
+    for row in range(40):
+        full[row, first[row, 0] : first[row, 0] + WINDOW] = windows[row, :, 0]
+    exact = np.exp(-(((distances - 0.2 * np.arange(basis.n_basis)) / 0.2) ** 2))
+    np.testing.assert_allclose(full[:, REACH:-REACH], exact, rtol=0, atol=3e-7)
 
 
 def test_exponential_is_exact_to_float32() -> None:
@@ -143,14 +156,14 @@ def test_exponential_is_exact_to_float32() -> None:
 
 def test_what_cannot_be_compiled_says_so(rng: np.random.Generator) -> None:
     layer, basis, *_ = case(rng)
-    assert layer.can_take_distances(basis)
-    assert not layer.can_take_distances(RadialBasis(width=0.3))
+    assert layer.can_be_compiled(basis)
+    assert not layer.can_be_compiled(RadialBasis(width=0.3))
     wide = AttentionConvolution()
     wide.build((None, compiled.MOST_FEATURES + 1), (None, 2), (None, 2, 41))
-    assert not wide.can_take_distances(basis)
+    assert not wide.can_be_compiled(basis)
     half = AttentionConvolution(dtype=keras.DTypePolicy("mixed_float16"))
     half.build((None, 4), (None, 2), (None, 2, 41))
-    assert not half.can_take_distances(basis)
+    assert not half.can_be_compiled(basis)
     normalized = AttentionConvolution(batch_normalization=True)
     normalized.build((None, 4), (None, 2), (None, 2, 41))
-    assert not normalized.can_take_distances(basis)
+    assert not normalized.can_be_compiled(basis)

@@ -394,10 +394,8 @@ def show_growth(quick: bool) -> None:
                 n_convolutions=case.n_convolutions,
             )
             graph = flat(pack(case, 2 * case.n_pairs, case.n_convolutions))
-            rows = sum(
-                int(np.sum(graph.hops.numpy() <= case.n_convolutions - k))
-                for k in range(1, case.n_convolutions + 1)
-            )
+            hops = np.zeros(1) if graph.hops is None else graph.hops.numpy()
+            rows = sum(np.sum(hops < case.n_convolutions - k) for k in range(case.n_convolutions))
             sizes.append(float(size or rows))
             steps[f"{sizes[-1]:.0f}"] = make_step(
                 model.call_flat, model.trainable_weights, graph, False

@@ -10,7 +10,7 @@ from typing import Any
 
 import keras
 
-from kgdyn.training._atomic import replacing
+from kgdyn._atomic import replacing
 from kgdyn.training.checkpoint import Checkpoint, write_checkpoint
 from kgdyn.training.interrupts import StopRequest
 from kgdyn.training.position import Position, TrainingState

@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from kgdyn.training._atomic import replacing
+from kgdyn._atomic import replacing
 from kgdyn.training.position import Position, TrainingState
 
 __all__ = ["Checkpoint", "read_checkpoint", "write_checkpoint"]

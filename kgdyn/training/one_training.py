@@ -10,9 +10,9 @@ from typing import Any
 
 import keras
 
+from kgdyn._atomic import replacing
 from kgdyn.models import GDyNet
 from kgdyn.models.load_model import load_model
-from kgdyn.training._atomic import replacing
 from kgdyn.training._pipeline_errors import pipeline_errors
 from kgdyn.training.callbacks import (
     FollowEpochs,

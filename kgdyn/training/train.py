@@ -9,8 +9,8 @@ from typing import Any
 
 import keras
 
+from kgdyn._atomic import replacing
 from kgdyn.models import GDyNet
-from kgdyn.training._atomic import replacing
 from kgdyn.training.assign import check_elements
 from kgdyn.training.description import describe_training
 from kgdyn.training.one_training import OneTraining

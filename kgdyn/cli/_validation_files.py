@@ -11,10 +11,16 @@ from rich.console import Console
 from rich.table import Table
 
 from kgdyn.cli._files import save_figure, write_csv, write_json
-from kgdyn.koopman import Interval
+from kgdyn.koopman import Crosscheck, Interval
 from kgdyn.plots import plot_ck_test, plot_implied_timescales, plot_populations
 
-__all__ = ["Validation", "print_table", "write_validation"]
+__all__ = [
+    "Validation",
+    "print_crosscheck",
+    "print_table",
+    "write_crosscheck",
+    "write_validation",
+]
 
 
 @dataclass(frozen=True)
@@ -123,6 +129,75 @@ def print_table(result: Validation, console: Console) -> None:
         for state, row in enumerate(result.assigned):
             share = f"{100 * row[state]:.3f}%" if np.isfinite(row[state]) else "there are none"
             console.print(f"frames of true state {state + 1} assigned rightly: {share}")
+
+
+def write_crosscheck(check: Crosscheck, folder: Path) -> None:
+    """``crosscheck.json`` with every value, ``crosscheck.csv`` with where they differ most."""
+    folder.mkdir(parents=True, exist_ok=True)
+    values = {
+        "ok": check.ok,
+        "lagtime_frames": check.lagtime,
+        "frame_interval_ps": check.frame_interval,
+        "singular_value_timescales_ps": check.singular_value_timescales,
+        "comparisons": [
+            {
+                "quantity": item.quantity,
+                "kgdyn": _real_pairs(item.ours),
+                "deeptime": _real_pairs(item.deeptimes),
+                "largest_difference": item.difference,
+                "bound": item.bound,
+                "ok": item.ok,
+            }
+            for item in check.comparisons
+        ],
+    }
+    write_json(folder / "crosscheck.json", values)
+    write_csv(
+        folder / "crosscheck.csv",
+        ["quantity", "kgdyn", "deeptime", "largest_difference", "bound", "ok"],
+        [
+            [
+                item.quantity,
+                *(_number(value, 12) for value in item.worst),
+                f"{item.difference:.3e}",
+                f"{item.bound:.3e}",
+                item.ok,
+            ]
+            for item in check.comparisons
+        ],
+    )
+
+
+def print_crosscheck(check: Crosscheck, console: Console) -> None:
+    """Each quantity where kgdyn and deeptime differ most."""
+    table = Table(title="Beside deeptime, where both differ most", title_justify="left")
+    table.add_column("")
+    for name in ("kgdyn", "deeptime", "difference", "bound", ""):
+        table.add_column(name, justify="right")
+    for item in check.comparisons:
+        ours, deeptimes = (_number(value, 6) for value in item.worst)
+        verdict = "ok" if item.ok else "[bold red]exceeded[/]"
+        numbers = f"{item.difference:.1e}", f"{item.bound:.0e}"
+        table.add_row(item.quantity, ours, deeptimes, *numbers, verdict)
+    console.print(table)
+    times = ", ".join(f"{value:.2f}" for value in check.singular_value_timescales)
+    console.print(
+        f"timescales of deeptime's VAMP model: {times} ps, from singular values; they are no "
+        "eigenvalue timescales unless K is reversible, and are not compared",
+        highlight=False,
+    )
+
+
+def _number(value: Any, digits: int) -> str:
+    """Without an imaginary part of zero."""
+    return format(value if np.imag(value) else np.real(value), f".{digits}g")
+
+
+def _real_pairs(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """JSON has no complex numbers: a last axis of real and imaginary part."""
+    if np.iscomplexobj(values):
+        return np.stack([values.real, values.imag], axis=-1)
+    return values
 
 
 def _summary(result: Validation) -> dict[str, Any]:

@@ -47,6 +47,14 @@ def validate(
             help="True states to compare with: FILE.npy, or FILE.npz:NAME, a row a frame."
         ),
     ] = None,
+    crosscheck: Annotated[
+        bool,
+        typer.Option(
+            "--crosscheck",
+            help="Compute K, scores, timescales and CK with deeptime as well; fail where they "
+            "differ.",
+        ),
+    ] = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Test a model on held-out data: timescales over lag times, CK test, populations."""
@@ -78,7 +86,14 @@ def validate(
         for part in _segments(assign_with_progress(network, trajectory), trajectory)
     ]
     true = None if labels is None else _true_labels(labels, found)
-    validate_states(probabilities, lag, found[0].frame_interval, output, labels=true)
+    validate_states(
+        probabilities,
+        lag,
+        found[0].frame_interval,
+        output,
+        labels=true,
+        crosscheck=crosscheck,
+    )
 
 
 def validate_states(
@@ -87,6 +102,7 @@ def validate_states(
     frame_interval: float,
     output: Path,
     labels: list[Any] | None = None,
+    crosscheck: bool = False,
 ) -> Validation:
     """Estimate, test, print a table, and leave tables and figures in a folder.
 
@@ -98,6 +114,13 @@ def validate_states(
     output : Path
     labels : list of (n_frames, n_targets) arrays of int, optional
         True states, in the order of the learned ones.
+    crosscheck : bool
+        Compare the results with those of deeptime's estimators.
+
+    Raises
+    ------
+    ValueError
+        If a quantity of the crosscheck exceeds its bound; all files are written by then.
     """
     from kgdyn.cli._validation_files import Validation, print_table, write_validation
     from kgdyn.koopman import (
@@ -131,8 +154,26 @@ def validate_states(
     result = Validation(model, times, ck, assigned, true_model, true_times)
     write_validation(result, output)
     print_table(result, console)
+    if crosscheck:
+        _crosscheck(probabilities, result, output)
     say(f"tables and figures: {output}")
     return result
+
+
+def _crosscheck(probabilities: list[Any], result: Validation, output: Path) -> None:
+    """The figures of a validation beside deeptime's."""
+    from kgdyn.cli._validation_files import print_crosscheck, write_crosscheck
+    from kgdyn.koopman import crosscheck_results
+
+    check = crosscheck_results(probabilities, result.model, result.timescales, result.ck)
+    write_crosscheck(check, output)
+    print_crosscheck(check, console)
+    if not check.ok:
+        failed = "; ".join(
+            f"{item.quantity} by {item.difference:.1e}, at most {item.bound:.1e} is allowed"
+            for item in check.failed
+        )
+        raise ValueError(f"crosscheck: kgdyn and deeptime differ in {failed}")
 
 
 def _lagtimes(lagtime: int, shortest: int) -> list[int]:

@@ -6,14 +6,27 @@ NumPy only: works on any array of state probabilities, whichever model made them
 from kgdyn.koopman.bootstrap import Interval, Resampling, resampling_for
 from kgdyn.koopman.ck_test import ChapmanKolmogorovTest, ck_test
 from kgdyn.koopman.covariances import Covariances, as_segments, block_covariances
+from kgdyn.koopman.crosscheck import (
+    Comparison,
+    Crosscheck,
+    crosscheck,
+    crosscheck_results,
+)
 from kgdyn.koopman.implied_timescales import ImpliedTimescales, implied_timescales
 from kgdyn.koopman.koopman_model import KoopmanModel, estimate_koopman_model
 from kgdyn.koopman.markov_labels import label_markov_model, one_hot
 from kgdyn.koopman.simplex_map import fit_simplex_map
+from kgdyn.koopman.to_deeptime import (
+    discrete_trajectories,
+    hard_assignments,
+    transfer_operator_model,
+)
 
 __all__ = [
     "ChapmanKolmogorovTest",
+    "Comparison",
     "Covariances",
+    "Crosscheck",
     "ImpliedTimescales",
     "Interval",
     "KoopmanModel",
@@ -21,10 +34,15 @@ __all__ = [
     "as_segments",
     "block_covariances",
     "ck_test",
+    "crosscheck",
+    "crosscheck_results",
+    "discrete_trajectories",
     "estimate_koopman_model",
     "fit_simplex_map",
+    "hard_assignments",
     "implied_timescales",
     "label_markov_model",
     "one_hot",
     "resampling_for",
+    "transfer_operator_model",
 ]

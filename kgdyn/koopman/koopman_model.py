@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +19,7 @@ from kgdyn.koopman._spectrum import (
 )
 from kgdyn.koopman.bootstrap import Interval, Resampling, percentile_interval
 from kgdyn.koopman.covariances import Covariances, as_segments, block_covariances
+from kgdyn.koopman.to_deeptime import transfer_operator_model
 
 __all__ = ["KoopmanModel", "estimate_koopman_model"]
 
@@ -92,6 +94,10 @@ class KoopmanModel:
     def timescales_ps(self, k: int | None = None) -> NDArray[np.float64]:
         """The same in ps."""
         return self.timescales(k) * self.frame_interval
+
+    def to_deeptime(self) -> Any:
+        """As :func:`kgdyn.koopman.transfer_operator_model`: the same K and timescales."""
+        return transfer_operator_model(self.koopman_matrix, self.lagtime)
 
     def __repr__(self) -> str:
         times = relaxation_times(self.eigenvalues, self.lagtime * self.frame_interval)

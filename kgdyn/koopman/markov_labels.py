@@ -8,33 +8,44 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from kgdyn.koopman.to_deeptime import discrete_trajectories
+
 __all__ = ["label_markov_model", "one_hot"]
 
 
-def label_markov_model(labels: Sequence[ArrayLike], lagtime: int) -> Any:
+def label_markov_model(
+    labels: Sequence[ArrayLike], lagtime: int, *, reversible: bool = False
+) -> Any:
     """Count transitions between labels and estimate their Markov state model with deeptime.
+
+    With :func:`kgdyn.koopman.hard_assignments` it is the Markov model of learned states, on which
+    deeptime's PCCA+ (``.pcca(n)``) and transition paths (``.reactive_flux(a, b)``) work; its
+    ``BayesianMSM`` and hidden Markov models take
+    :func:`kgdyn.koopman.discrete_trajectories`.
 
     Parameters
     ----------
     labels : sequence of (n_frames,) or (n_frames, n_targets) arrays of int
         One array a gap-free segment; each target is one trajectory of labels.
     lagtime : int, frames.
+    reversible : bool
+        Make the model obey detailed balance.
 
     Returns
     -------
-    deeptime.markov.msm.MarkovStateModel, not constrained to be reversible.
+    deeptime.markov.msm.MarkovStateModel
+
+    Raises
+    ------
+    ValueError
+        As :func:`kgdyn.koopman.discrete_trajectories`.
     """
     from deeptime.markov import TransitionCountEstimator
     from deeptime.markov.msm import MaximumLikelihoodMSM
 
-    sequences = [
-        np.ascontiguousarray(column, dtype=np.int32)
-        for segment in labels
-        for column in np.asarray(segment).reshape(len(np.asarray(segment)), -1).T
-        if len(column) > lagtime
-    ]
-    counts = TransitionCountEstimator(lagtime, "sliding").fit_fetch(sequences)
-    return MaximumLikelihoodMSM(reversible=False).fit_fetch(counts)
+    trajectories = discrete_trajectories(labels, lagtime)
+    counts = TransitionCountEstimator(lagtime, "sliding").fit_fetch(trajectories)
+    return MaximumLikelihoodMSM(reversible=reversible).fit_fetch(counts)
 
 
 def one_hot(labels: ArrayLike, n_states: int) -> NDArray[np.float32]:

@@ -115,10 +115,15 @@ def test_a_signal_to_the_launcher_ends_all(
         stderr=subprocess.PIPE,
         env={**os.environ, "DEAF": "1" if number == signal.SIGTERM else ""},
         start_new_session=True,
+        # A shell's background job is deaf to Ctrl-C, and so is all that it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     pids = [int(wait_for(tmp_path / f"pid{index}")) for index in range(2)]
     launcher.send_signal(number)
-    launcher.communicate(timeout=40)
+    try:
+        launcher.communicate(timeout=40)
+    finally:
+        launcher.kill()
     assert launcher.returncode == code
     assert all(gone(pid) for pid in pids)
 

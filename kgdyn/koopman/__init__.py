@@ -12,9 +12,12 @@ from kgdyn.koopman.crosscheck import (
     crosscheck,
     crosscheck_results,
 )
+from kgdyn.koopman.detailed_balance import DetailedBalance, detailed_balance
+from kgdyn.koopman.eigenvectors import eigenvectors
 from kgdyn.koopman.implied_timescales import ImpliedTimescales, implied_timescales
 from kgdyn.koopman.koopman_model import KoopmanModel, estimate_koopman_model
 from kgdyn.koopman.markov_labels import label_markov_model, one_hot
+from kgdyn.koopman.passage_times import mean_first_passage_times, residence_times
 from kgdyn.koopman.simplex_map import fit_simplex_map
 from kgdyn.koopman.to_deeptime import (
     discrete_trajectories,
@@ -27,6 +30,7 @@ __all__ = [
     "Comparison",
     "Covariances",
     "Crosscheck",
+    "DetailedBalance",
     "ImpliedTimescales",
     "Interval",
     "KoopmanModel",
@@ -36,13 +40,17 @@ __all__ = [
     "ck_test",
     "crosscheck",
     "crosscheck_results",
+    "detailed_balance",
     "discrete_trajectories",
+    "eigenvectors",
     "estimate_koopman_model",
     "fit_simplex_map",
     "hard_assignments",
     "implied_timescales",
     "label_markov_model",
+    "mean_first_passage_times",
     "one_hot",
     "resampling_for",
+    "residence_times",
     "transfer_operator_model",
 ]

@@ -10,7 +10,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kgdyn.frames import readonly
-from kgdyn.koopman._spectrum import relaxation_times
+from kgdyn.koopman._deeptime_estimates import (
+    EPSILON,
+    deeptime_covariances,
+    deeptime_eigenvalues,
+    deeptime_matrix,
+    deeptime_stationary,
+    deeptime_times,
+    deeptime_vamp,
+    slowest_first,
+)
 from kgdyn.koopman.ck_test import ChapmanKolmogorovTest, ck_test
 from kgdyn.koopman.covariances import Covariances, as_segments, block_covariances
 from kgdyn.koopman.implied_timescales import ImpliedTimescales, implied_timescales
@@ -21,9 +30,7 @@ __all__ = ["Comparison", "Crosscheck", "crosscheck", "crosscheck_results"]
 
 _BOUND = 1e-8
 # Two orders of the same sums differ by rounding times the condition number of C00.
-_ROUNDING = 1e-14
-# Absolute, as deeptime's: far below any state that is ever visited.
-_EPSILON = 1e-14
+_ROUNDING = 1e-13
 
 
 @dataclass(frozen=True)
@@ -150,7 +157,7 @@ def crosscheck(
         As :func:`kgdyn.koopman.estimate_koopman_model` and :func:`kgdyn.koopman.ck_test`.
     """
     segments = as_segments(state_probabilities)
-    interval = {"frame_interval": frame_interval}
+    interval: dict[str, Any] = {"frame_interval": frame_interval}
     return crosscheck_results(
         segments,
         estimate_koopman_model(segments, lagtime=lagtime, **interval),
@@ -167,14 +174,16 @@ def crosscheck_results(
 ) -> Crosscheck:
     """Compare results that are there already with deeptime's of the same state probabilities.
 
-    deeptime gets each target of each segment as a trajectory of its own, in float64. Means stay
-    in the covariances, and sums are divided by the number of pairs, without Bessel's correction:
-    the 1 of the constant function is then one of VAMP's singular values, and no direction is
-    null. Eigenvalues are compared with eigenvalues, the timescales by the one rule of
-    :meth:`KoopmanModel.timescales` (NaN where an eigenvalue has none).
+    deeptime gets each target of each segment as a trajectory of its own, in float64. For K means
+    stay in the covariances, and sums are divided by the number of pairs, without Bessel's
+    correction. For scores the mean is removed and the last state left out, as for
+    :attr:`KoopmanModel.vamp2_score`: rows that sum to 1 leave no null direction then, and
+    deeptime adds the constant's 1. Eigenvalues are compared with eigenvalues, timescales by the
+    one rule of :meth:`KoopmanModel.timescales` (NaN where an eigenvalue has none).
 
-    Bounds are 1e-8, or, for states that are nearly combinations of each other, 1e-14 times the
-    condition number of C00.
+    Bounds are 1e-8, or, for states that are nearly combinations of each other, 1e-13 times the
+    condition number of C00; times the slowest timescale in lag times for the timescales, and
+    divided by the spectral gap of K for the stationary distribution.
 
     Parameters
     ----------
@@ -198,34 +207,40 @@ def crosscheck_results(
     lagtime = model.lagtime
     theirs: dict[int, Any] = {}
     for lag in {lagtime, *(int(lag) for lag in timescales.lagtimes), *map(int, ck.steps * lagtime)}:
-        theirs[lag] = _deeptime_covariances(segments, lag)
-    matrices = {lag: _deeptime_matrix(found) for lag, found in theirs.items()}
-    eigenvalues = {lag: _deeptime_eigenvalues(matrix) for lag, matrix in matrices.items()}
-    bound = max(_BOUND, _ROUNDING * float(np.linalg.cond(theirs[lagtime].cov_00)))
+        theirs[lag] = deeptime_covariances(segments, lag)
+    matrices = {lag: deeptime_matrix(found) for lag, found in theirs.items()}
+    eigenvalues = {lag: deeptime_eigenvalues(matrix) for lag, matrix in matrices.items()}
+    rounding = _ROUNDING * float(np.linalg.cond(theirs[lagtime].cov_00))
     found: list[Comparison] = []
 
-    def compare(quantity: str, ours: ArrayLike, deeptimes: ArrayLike, unit: float = 1.0) -> None:
+    def compare(
+        quantity: str, ours: ArrayLike, deeptimes: ArrayLike, unit: float = 1.0, loss: float = 1.0
+    ) -> None:
         pair = readonly(np.array(ours)), readonly(np.array(deeptimes))
-        found.append(Comparison(quantity, *pair, bound, unit))
+        found.append(Comparison(quantity, *pair, max(_BOUND, loss * rounding), unit))
 
     compare("K", model.koopman_matrix, matrices[lagtime])
     compare("eigenvalues", *_matched(model.eigenvalues, eigenvalues[lagtime]))
     compare(
         "stationary distribution",
         model.stationary_distribution,
-        _deeptime_stationary(matrices[lagtime]),
+        deeptime_stationary(matrices[lagtime]),
+        # Where states are (almost) never left, (almost) any mixture of equilibria is stationary.
+        loss=1.0 / max(np.abs(1.0 - eigenvalues[lagtime]).min(), 1e-16),
     )
     for row, lag in enumerate(map(int, timescales.lagtimes)):
-        expected = _deeptime_times(eigenvalues[lag], lag) * timescales.frame_interval
-        ours = _slowest_first(timescales.timescales[row])
-        compare(f"timescales at lag {lag} (ps)", ours, expected, 0.0)
-    vamp = _deeptime_vamp(theirs[lagtime])
+        expected = deeptime_times(eigenvalues[lag], lag) * timescales.frame_interval
+        ours = slowest_first(timescales.timescales[row])
+        # dt / t = (t / lag) d lambda / lambda: a slow process magnifies the rounding of K.
+        slowest = np.nanmax(expected, initial=0.0) / (lag * timescales.frame_interval)
+        compare(f"timescales at lag {lag} (ps)", ours, expected, 0.0, max(1.0, slowest))
+    vamp = deeptime_vamp(segments, lagtime)
     singular = _singular_values(block_covariances(segments, lagtime).combined())
     compare("VAMP singular values", singular, vamp.singular_values)
-    compare("VAMP-1", 1.0 + singular[1:].sum(), vamp.score("VAMP1", epsilon=_EPSILON))
-    compare("VAMP-2", model.vamp2_score, vamp.score("VAMP2", epsilon=_EPSILON))
+    compare("VAMP-1", 1.0 + singular.sum(), vamp.score("VAMP1", epsilon=EPSILON))
+    compare("VAMP-2", model.vamp2_score, vamp.score("VAMP2", epsilon=EPSILON))
     # Of the data that a model was estimated from, VAMP-E and VAMP-2 are one number.
-    compare("VAMP-E", model.vamp2_score, vamp.score("VAMPE", epsilon=_EPSILON))
+    compare("VAMP-E", model.vamp2_score, vamp.score("VAMPE", epsilon=EPSILON))
     test = transfer_operator_model(matrices[lagtime], lagtime).ck_test(
         [transfer_operator_model(matrices[int(n) * lagtime], int(n) * lagtime) for n in ck.steps]
     )
@@ -233,88 +248,34 @@ def crosscheck_results(
     compare("CK estimate K(n lagtime)", ck.estimates, test.estimates)
     return Crosscheck(
         comparisons=tuple(found),
-        singular_value_timescales=readonly(
-            _vamp_times(vamp) * model.frame_interval,
-        ),
+        singular_value_timescales=readonly(vamp.timescales() * model.frame_interval),
         lagtime=lagtime,
         frame_interval=model.frame_interval,
     )
 
 
-def _deeptime_covariances(segments: Sequence[NDArray[np.float64]], lagtime: int) -> Any:
-    """deeptime's covariances; it refuses trajectories that hold no pair."""
-    from deeptime.covariance import Covariance
-
-    trajectories = [
-        np.ascontiguousarray(segment[:, target])
-        for segment in segments
-        if len(segment) > lagtime
-        for target in range(segment.shape[1])
-    ]
-    estimator = Covariance(
-        lagtime,
-        compute_c0t=True,
-        compute_ctt=True,
-        remove_data_mean=False,
-        bessels_correction=False,
-    )
-    return estimator.fit(trajectories).fetch_model()
-
-
-def _deeptime_matrix(covariances: Any) -> NDArray[np.float64]:
-    from deeptime.numeric import spd_inv
-
-    result: NDArray[np.float64] = spd_inv(covariances.cov_00, _EPSILON) @ covariances.cov_0t
-    return result
-
-
-def _deeptime_eigenvalues(matrix: NDArray[np.float64]) -> NDArray[np.complex128]:
-    """(n_states - 1,), without the one nearest to 1."""
-    from deeptime.numeric import eigs
-
-    values = np.asarray(eigs(matrix)[0], dtype=np.complex128)
-    return np.delete(values, np.argmin(np.abs(values - 1.0)))
-
-
-def _deeptime_stationary(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    from deeptime.numeric import eigs
-
-    values, vectors = eigs(matrix.T)
-    vector = vectors[:, np.argmin(np.abs(values - 1.0))].real
-    result: NDArray[np.float64] = vector / vector.sum()
-    return result
-
-
-def _deeptime_times(values: NDArray[np.complex128], lagtime: int) -> NDArray[np.float64]:
-    """By deeptime's formula, which takes |lambda|; NaN where our rule says so."""
-    from deeptime.markov.tools.analysis import timescales_from_eigenvalues
-
-    valid = np.isfinite(relaxation_times(values, 1.0))
-    result = np.full(len(values), np.nan)
-    if valid.any():
-        # It leaves out nothing: each value it is given has a time.
-        result[valid] = timescales_from_eigenvalues(values[valid].real, tau=lagtime)
-    return _slowest_first(result)
-
-
-def _deeptime_vamp(covariances: Any) -> Any:
-    from deeptime.decomposition import VAMP
-
-    return VAMP(epsilon=_EPSILON).fit_from_covariances(covariances).fetch_model()
-
-
-def _vamp_times(vamp: Any) -> NDArray[np.float64]:
-    """Without the constant's singular value of 1, whose time is infinite."""
-    with np.errstate(divide="ignore"):
-        times = np.asarray(vamp.timescales(), dtype=np.float64)
-    return times[1:]
-
-
 def _singular_values(total: Covariances) -> NDArray[np.float64]:
-    """(n_states,) of C00^-1/2 C0t Ctt^-1/2, the constant's 1 first, by Cholesky factors."""
-    factor_0, factor_t = (np.linalg.cholesky(part[0]) for part in (total.cov_00, total.cov_tt))
-    half = np.linalg.solve(factor_0, total.cov_0t[0])
-    return np.linalg.svd(np.linalg.solve(factor_t, half.T), compute_uv=False)
+    """(n_states - 1,) of C00^-1/2 C0t Ctt^-1/2, mean removed, without the last state."""
+    mean_0, mean_t = total.sum_0 / total.n_pairs, total.sum_t / total.n_pairs
+    cov_00, cov_0t, cov_tt = (
+        (sums[0] / total.n_pairs - np.outer(left, right))[:-1, :-1]
+        for sums, left, right in (
+            (total.cov_00, mean_0, mean_0),
+            (total.cov_0t, mean_0, mean_t),
+            (total.cov_tt, mean_t, mean_t),
+        )
+    )
+    half_weighted = _inverse_root(cov_00) @ cov_0t @ _inverse_root(cov_tt)
+    result: NDArray[np.float64] = np.linalg.svd(half_weighted, compute_uv=False)
+    return result
+
+
+def _inverse_root(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """C^-1/2 of a covariance, by its eigenvalues above rounding."""
+    values, vectors = np.linalg.eigh(matrix)
+    kept = values > 1e-10 * values[-1]
+    result: NDArray[np.float64] = (vectors[:, kept] / np.sqrt(values[kept])) @ vectors[:, kept].T
+    return result
 
 
 def _matched(
@@ -325,9 +286,3 @@ def _matched(
 
     _, order = linear_sum_assignment(np.abs(ours[:, None] - deeptimes[None, :]))
     return ours, deeptimes[order]
-
-
-def _slowest_first(times: NDArray[np.float64]) -> NDArray[np.float64]:
-    """NaN last."""
-    result: NDArray[np.float64] = -np.sort(-times)
-    return result

@@ -12,13 +12,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from kgdyn.frames import readonly
 from kgdyn.koopman._spectrum import (
-    koopman_matrices,
     nontrivial_eigenvalues,
     relaxation_times,
     stationary_distributions,
 )
 from kgdyn.koopman.bootstrap import Interval, Resampling, percentile_interval
 from kgdyn.koopman.covariances import Covariances, as_segments, block_covariances
+from kgdyn.koopman.eigenvectors import eigenvectors
+from kgdyn.koopman.passage_times import passage_matrices, residence_vectors
+from kgdyn.koopman.reversible import ESTIMATORS, Estimator, estimate_matrices, with_products
 from kgdyn.koopman.to_deeptime import transfer_operator_model
 
 __all__ = ["KoopmanModel", "estimate_koopman_model"]
@@ -35,18 +37,19 @@ class KoopmanModel:
     ----------
     koopman_matrix : (n_states, n_states) array of float64
         K = C00^-1 C0t, mean not removed; rows are from-states and sum to 1
-        (Xie et al. 2019, Eq. 4).
+        (Xie et al. 2019, Eq. 4), or as ``estimator`` says.
     lagtime : int, frames.
     frame_interval : float, ps.
     n_pairs : int
         Pairs of frames times targets.
     populations : (n_states,) array
         Mean state probability of the data.
-    koopman_matrix_interval, stationary_distribution_interval, timescales_interval,
-    populations_interval : Interval or None
-        95% intervals; timescales in ps.
+    koopman_matrix_interval, ... : Interval or None
+        95% intervals, of the quantity that the name begins with; times in ps.
     resampling : Resampling or None
         How the intervals were made.
+    estimator : str
+        "plain", "reversible" or "stationary": how K was estimated.
     """
 
     koopman_matrix: NDArray[np.float64]
@@ -60,6 +63,9 @@ class KoopmanModel:
     timescales_interval: Interval | None = None
     populations_interval: Interval | None = None
     resampling: Resampling | None = field(default=None, repr=False)
+    mean_first_passage_times_interval: Interval | None = None
+    residence_times_interval: Interval | None = None
+    estimator: Estimator = "plain"
 
     @property
     def n_states(self) -> int:
@@ -74,6 +80,16 @@ class KoopmanModel:
     def stationary_distribution(self) -> NDArray[np.float64]:
         """(n_states,) left eigenvector of K for eigenvalue 1; sums to 1."""
         return stationary_distributions(self.koopman_matrix)
+
+    @property
+    def left_eigenvectors(self) -> NDArray[Any]:
+        """(n_states, n_states - 1), in columns; rules in :func:`kgdyn.koopman.eigenvectors`."""
+        return eigenvectors(self.koopman_matrix)[0]
+
+    @property
+    def right_eigenvectors(self) -> NDArray[Any]:
+        """(n_states, n_states - 1), in columns; ``left.T @ right`` is the identity."""
+        return eigenvectors(self.koopman_matrix)[1]
 
     def timescales(self, k: int | None = None) -> NDArray[np.float64]:
         """The ``k`` slowest implied timescales -lagtime / ln(lambda), in frames, as in deeptime.
@@ -114,6 +130,7 @@ def estimate_koopman_model(
     lagtime: int,
     frame_interval: float = 1.0,
     resampling: Resampling | None = None,
+    estimator: Estimator = "plain",
 ) -> KoopmanModel:
     """Estimate K = C00^-1 C0t over all pairs of frames and all targets (Xie et al. 2019, Eq. 4).
 
@@ -124,17 +141,40 @@ def estimate_koopman_model(
     lagtime : int, frames.
     frame_interval : float, ps.
     resampling : Resampling, optional
-        Makes 95% intervals for K, its stationary distribution, timescales and the populations.
+        Makes 95% intervals for K, its stationary distribution, timescales, the populations, mean
+        first passage and residence times, by the same estimator.
+    estimator : {"plain", "reversible", "stationary"}
+        - "plain": K = C00^-1 C0t. Assumes nothing of equilibrium or reversibility.
+        - "reversible": (C00 + Ctt) / 2 and (C0t + C0t^T) / 2 in their place. Assumes reversible
+          dynamics and data sampled in equilibrium; the stationary distribution is the mean of the
+          data. From data that still relax it is biased.
+        - "stationary": pairs are first reweighted to the stationary distribution of the plain K,
+          which is kept, then symmetrised (Wu et al., J. Chem. Phys. 146, 154104 (2017)). Assumes
+          reversible dynamics, and states that describe the slow processes; data need not be in
+          equilibrium. Its error is larger.
+
+        The last two have real eigenvalues, and K is self-adjoint under its covariance; for crisp
+        states that is detailed balance. They hide a net flow in a cycle: see
+        :func:`kgdyn.koopman.detailed_balance`. ``vamp2_score`` and ``populations`` are those of
+        the data in all three.
 
     Raises
     ------
     ValueError
-        For a bad shape, rows that do not sum to 1, a lag time longer than every segment, or
+        For an unknown estimator, or weights of "stationary" that leave no positive covariance;
+        for a bad shape, rows that do not sum to 1, a lag time longer than every segment, or
         states that are linear combinations of each other (C00 singular).
     """
+    if estimator not in ESTIMATORS:
+        raise ValueError(f"estimator must be one of {ESTIMATORS}, received {estimator!r}")
     segments = as_segments(state_probabilities)
+    n_states = segments[0].shape[-1]
     total = block_covariances(segments, lagtime).combined()
-    matrix = koopman_matrices(total.cov_00, total.cov_0t)[0]
+    columns, used = segments, total
+    if estimator == "stationary":
+        columns = with_products(segments)
+        used = block_covariances(columns, lagtime).combined()
+    matrix = estimate_matrices(used, estimator, n_states)[0]
     if not np.isfinite(matrix).all():
         raise ValueError(
             "state_probabilities: the covariance of the states is singular, so that K is not "
@@ -142,8 +182,8 @@ def estimate_koopman_model(
         )
     intervals: dict[str, Interval] = {}
     if resampling is not None:
-        samples = resampling.samples(resampling.covariances(segments, lagtime))
-        intervals = _intervals(samples, lagtime * frame_interval)
+        samples = resampling.samples(resampling.covariances(columns, lagtime))
+        intervals = _intervals(samples, lagtime * frame_interval, estimator, n_states)
     return KoopmanModel(
         koopman_matrix=readonly(matrix),
         lagtime=int(lagtime),
@@ -152,18 +192,24 @@ def estimate_koopman_model(
         populations=readonly(_populations(segments)),
         vamp2_score=_vamp2(total),
         resampling=resampling,
+        estimator=estimator,
         **intervals,
     )
 
 
-def _intervals(samples: Covariances, lag: float) -> dict[str, Interval]:
-    matrices = koopman_matrices(samples.cov_00, samples.cov_0t)
+def _intervals(
+    samples: Covariances, lag: float, estimator: Estimator, n_states: int
+) -> dict[str, Interval]:
+    matrices = estimate_matrices(samples, estimator, n_states)
+    populations = samples.sum_0[:, :n_states] / samples.n_pairs[:, None]
     times = relaxation_times(nontrivial_eigenvalues(matrices), lag)
     return {
         "koopman_matrix_interval": percentile_interval(matrices),
         "stationary_distribution_interval": percentile_interval(stationary_distributions(matrices)),
         "timescales_interval": percentile_interval(times),
-        "populations_interval": percentile_interval(samples.sum_0 / samples.n_pairs[:, None]),
+        "populations_interval": percentile_interval(populations),
+        "mean_first_passage_times_interval": percentile_interval(passage_matrices(matrices, lag)),
+        "residence_times_interval": percentile_interval(residence_vectors(matrices, lag)),
     }
 
 

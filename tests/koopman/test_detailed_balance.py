@@ -9,6 +9,7 @@ from kgdyn.koopman import Resampling, detailed_balance, one_hot
 from kgdyn.toys import MarkovChain
 
 REVERSIBLE = np.array([[0.9, 0.08, 0.02], [0.16, 0.8, 0.04], [0.08, 0.08, 0.84]])
+BLOCKS = Resampling(100, n_samples=200)
 CYCLE = np.array([[0.9, 0.08, 0.02], [0.02, 0.9, 0.08], [0.08, 0.02, 0.9]])
 
 
@@ -17,7 +18,7 @@ def chain(matrix: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def test_a_cycle_is_found_with_its_flow(rng: np.random.Generator) -> None:
-    found = detailed_balance(chain(CYCLE, rng), lagtime=1, resampling=Resampling(100, n_samples=200))
+    found = detailed_balance(chain(CYCLE, rng), lagtime=1, resampling=BLOCKS)
     assert found.contradicted is True
     assert "contradict detailed balance: there is a net flow" in found.verdict
     exact = (0.08 - 0.02) / 3.0  # pi_i K_ij - pi_j K_ji, pi = 1/3
@@ -28,7 +29,7 @@ def test_a_cycle_is_found_with_its_flow(rng: np.random.Generator) -> None:
 
 
 def test_a_reversible_chain_is_not_accused(rng: np.random.Generator) -> None:
-    found = detailed_balance(chain(REVERSIBLE, rng), lagtime=1, resampling=Resampling(100, n_samples=200))
+    found = detailed_balance(chain(REVERSIBLE, rng), lagtime=1, resampling=BLOCKS)
     assert found.contradicted is False
     assert "do not contradict" in found.verdict
 

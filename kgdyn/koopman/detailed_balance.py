@@ -30,7 +30,8 @@ class DetailedBalance:
         95% of each element alone.
     contradicted : bool or None
         Whether the largest net flow, in units of its error, is beyond what 95% of resampled data
-        show around a flow of zero: one test for all pairs of states. None without resampling.
+        show around a flow of zero: one test for all pairs of states. None without resampling. Of
+        reversible chains 3% were accused with three states, 9% with five.
     verdict : str
         The same in words.
     """

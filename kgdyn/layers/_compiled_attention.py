@@ -1,9 +1,9 @@
 """Attention over neighbours straight from distances, compiled for processors: the fast path.
 
-Several times as fast as the same mathematics in keras.ops and, since nothing of the size of the
-edges times the features is kept, in a small part of its memory. Only TensorFlow on a
-processor, in float32, outside of XLA; :mod:`kgdyn.layers._attend` is for all else, and the
-reference.
+Several times as fast as the same mathematics in keras.ops, and in a small part of its memory:
+of what has the size of the edges times the features only the messages are kept in training. Only
+TensorFlow on a processor, in float32, outside of XLA; :mod:`kgdyn.layers._attend` is for all else,
+and the reference.
 """
 
 from __future__ import annotations
@@ -30,6 +30,10 @@ __all__ = [
 MOST_FEATURES = 1024
 # Below this many edges a thread costs more than it saves.
 _EDGES_WORTH_A_THREAD = 4096
+# Messages of one layer beyond this many bytes are computed again for the gradient.
+_MOST_BYTES_KEPT = 2**28
+# What TensorFlow takes over without a copy begins at a multiple of this.
+_ALIGNMENT = 64
 
 Array = NDArray[np.float32]
 
@@ -90,6 +94,7 @@ def attend_compiled(
     kernel: Any,
     attention_kernel: Any,
     from_center: Any,
+    training: bool | None = None,
 ) -> Any:
     """sum_j alpha_ij relu(m_ij), m_ij = from_neighbor_j + from_center_i + u(d_ij) kernel.
 
@@ -104,6 +109,8 @@ def attend_compiled(
     shifts : (n_rows, M) or None
     kernel : (n_basis, n_features), attention_kernel : (n_basis,)
     from_center : (n_rows, n_features)
+    training : bool
+        Keep the messages for the gradient, which is then faster.
 
     Returns
     -------
@@ -122,7 +129,12 @@ def attend_compiled(
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
     def attended(*weighted: Any) -> Any:
-        result = tf.numpy_function(_forward, (*fixed, *weighted), tf.float32, stateful=False)
+        result, *kept = tf.numpy_function(
+            lambda *arrays: _forward(*arrays, keep=bool(training)),
+            (*fixed, *weighted),
+            [tf.float32] * 3,
+            stateful=False,
+        )
         result.set_shape(from_center.shape)
 
         def gradient(upstream: Any) -> Any:
@@ -130,7 +142,7 @@ def attend_compiled(
                 rows, shape = upstream.indices[:, None], tf.shape(from_center)
                 upstream = tf.scatter_nd(tf.cast(rows, tf.int32), upstream.values, shape)
             found = tf.numpy_function(
-                _backward, (*fixed, *weighted, upstream), [tf.float32] * 5, stateful=False
+                _backward, (*fixed, *weighted, *kept, upstream), [tf.float32] * 5, stateful=False
             )
             for part, of in zip(found, weighted, strict=True):
                 part.set_shape(of.shape)
@@ -146,8 +158,8 @@ def _expand(distances: Array, spacing: float, n_basis: int) -> tuple[Array, NDAr
     from kgdyn.layers._compiled_kernels import WINDOW, expand
 
     n_rows, n_neighbors = distances.shape
-    windows = np.empty((n_rows, WINDOW, n_neighbors), np.float32)
-    first = np.empty((n_rows, n_neighbors), np.int32)
+    windows = _empty((n_rows, WINDOW, n_neighbors))
+    first = _empty((n_rows, n_neighbors), np.int32)
     parts = _parts(distances)
     share(
         len(parts),
@@ -156,7 +168,8 @@ def _expand(distances: Array, spacing: float, n_basis: int) -> tuple[Array, NDAr
     return windows, first
 
 
-def _forward(*arrays: NDArray[Any]) -> Array:
+def _forward(*arrays: NDArray[Any], keep: bool = False) -> tuple[Array, Array, Array]:
+    """The result, and messages and attention of all edges, which are empty where not kept."""
     from kgdyn.layers._compiled_kernels import attend_forward
 
     neighbors, from_neighbor, from_center = arrays[2], arrays[4], arrays[8]
@@ -165,20 +178,37 @@ def _forward(*arrays: NDArray[Any]) -> Array:
             f"neighbors must be from 0 to {len(from_neighbor) - 1}, received {neighbors.min()} to "
             f"{neighbors.max()}"
         )
-    result = np.empty(from_center.shape, np.float32)
+    result, n_features = _empty(from_center.shape), from_center.shape[1]
+    keep &= neighbors.size * n_features * result.itemsize <= _MOST_BYTES_KEPT
+    n_kept = neighbors.size if keep else 0
+    messages, attention = _empty((n_kept * n_features,)), _empty((n_kept,))
     inputs, parts = _kernel_inputs(*arrays), _parts(neighbors)
-    share(len(parts), [(attend_forward, (part, *inputs, result.reshape(-1))) for part in parts])
-    return result
+    share(
+        len(parts),
+        [
+            (
+                attend_forward,
+                (
+                    part,
+                    *inputs,
+                    result.reshape(-1),
+                    *_of_part(part, neighbors, messages, attention, n_features),
+                ),
+            )
+            for part in parts
+        ],
+    )
+    return result, messages, attention
 
 
 def _backward(*arrays: NDArray[Any]) -> tuple[Array, ...]:
     from kgdyn.layers._compiled_kernels import PITCH, REACH, attend_backward
 
-    *arrays_forward, upstream = arrays
+    *arrays_forward, messages, attention, upstream = arrays
     neighbors, from_neighbor, kernel, from_center = arrays[2], arrays[4], arrays[6], arrays[8]
     n_basis, n_features = kernel.shape
     inputs, parts = _kernel_inputs(*arrays_forward), _parts(neighbors)
-    to_center = np.empty(from_center.shape, np.float32)
+    to_center = _empty(from_center.shape)
     # Sums of their own for each part, added up in order: the same result each time.
     sizes = (from_neighbor.size, len(from_neighbor), (n_basis + 2 * REACH) * PITCH)
     sums = [[np.zeros(n, np.float32) for n in (*sizes, n_basis + 2 * REACH)] for _ in parts]
@@ -186,7 +216,17 @@ def _backward(*arrays: NDArray[Any]) -> tuple[Array, ...]:
     share(
         len(parts),
         [
-            (attend_backward, (part, *inputs, given, *own, to_center.reshape(-1)))
+            (
+                attend_backward,
+                (
+                    part,
+                    *inputs,
+                    *_of_part(part, neighbors, messages, attention, n_features),
+                    given,
+                    *own,
+                    to_center.reshape(-1),
+                ),
+            )
             for part, own in zip(parts, sums, strict=True)
         ],
     )
@@ -202,6 +242,30 @@ def _backward(*arrays: NDArray[Any]) -> tuple[Array, ...]:
         to_attention[inside].copy(),
         to_center,
     )
+
+
+def _of_part(
+    rows: tuple[int, int],
+    neighbors: NDArray[Any],
+    messages: Array,
+    attention: Array,
+    n_features: int,
+) -> tuple[Array, Array]:
+    """The messages and attention of some rows; place for those of one row if none are kept."""
+    n_neighbors = neighbors.shape[1]
+    if attention.size == 0:
+        return np.empty(n_neighbors * n_features, np.float32), np.empty(n_neighbors, np.float32)
+    edges = slice(rows[0] * n_neighbors, rows[1] * n_neighbors)
+    return messages[edges.start * n_features : edges.stop * n_features], attention[edges]
+
+
+def _empty(shape: tuple[int, ...], dtype: Any = np.float32) -> NDArray[Any]:
+    """As numpy.empty, but aligned."""
+    n_bytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    raw = np.empty(n_bytes + _ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % _ALIGNMENT
+    result: NDArray[Any] = raw[start : start + n_bytes].view(dtype).reshape(shape)
+    return result
 
 
 def _kernel_inputs(

@@ -1,8 +1,8 @@
 """Numba kernels of attention over neighbours: expansion in Gaussians, messages, softmax and sum.
 
-What the layers in keras.ops do in twenty passes over all edges is done here atom by atom, and
-nothing of the size of the edges is kept for the gradient, which computes it again. Of the Gaussians
-of a distance only those around it are touched: the others are below 2e-9.
+What the layers in keras.ops do in twenty passes over all edges is done here atom by atom. Of the
+Gaussians of a distance only those around it are touched: the others are below 2e-9. Messages and
+attention are kept for the gradient, or computed again where memory is short.
 
 Written for the compiler's vector instructions: arrays are flat, the innermost loops run over
 features, and indices are unsigned, because numba otherwise asks of each whether it counts from the
@@ -119,14 +119,16 @@ def attend_row(
     kernel: Any,
     attention_kernel: Any,
     centers: Any,
+    place: Any,
     messages: Any,
     attention: Any,
 ) -> None:
-    """Messages (M, width) and attention (M,) of one atom."""
+    """Messages (M, width) and attention (M,) of one atom, written to the ``place``-th places."""
     n_neighbors = _u(neighbors.shape[1])
     n_rows = _u(len(attention_kernel))
     width = _u(len(kernel)) // n_rows
     largest = _f(-3e38)
+    start = place * n_neighbors
     for m in range(n_neighbors):
         j, base = _u(neighbors[row, m]), _u(first[row, m])
         g0, g1, g2 = windows[row, 0, m], windows[row, 1, m], windows[row, 2, m]
@@ -135,9 +137,9 @@ def attend_row(
         logit = node_logits[j] + shifts[row, m]
         for k in range(_u(WINDOW)):
             logit += windows[row, k, m] * attention_kernel[base + k]
-        attention[m] = logit
+        attention[start + m] = logit
         largest = max(largest, logit)
-        node, center, out, at = j * width, row * width, m * width, base * width
+        node, center, out, at = j * width, row * width, (start + m) * width, base * width
         for q in range(width):
             messages[out + q] = max(
                 _ZERO,
@@ -154,12 +156,12 @@ def attend_row(
                 + g8 * kernel[at + _u(8) * width + q],
             )
     for m in range(n_neighbors):
-        attention[m] = exponential(attention[m] - largest)
+        attention[start + m] = exponential(attention[start + m] - largest)
     total = _ZERO
     for m in range(n_neighbors):
-        total += attention[m]
+        total += attention[start + m]
     for m in range(n_neighbors):
-        attention[m] /= total
+        attention[start + m] /= total
 
 
 @_fast
@@ -175,6 +177,8 @@ def attend_forward(
     attention_kernel: Any,
     centers: Any,
     result: Any,
+    messages: Any,
+    attention: Any,
 ) -> None:
     """sum_j alpha_ij relu(m_ij) of the atoms ``rows[0]`` to ``rows[1]``.
 
@@ -189,13 +193,15 @@ def attend_forward(
     kernel : (n * width,), attention_kernel : (n,), n = n_basis + 2 REACH, float32
         Products of Gaussians, with ``REACH`` rows of zeros at both ends.
     centers : (n_rows * width,) float32
-    result : (n_rows * width,), to be filled.
+    result : (n_rows * width,), to be filled
+    messages, attention : (n * M * width,), (n * M,) float32, to be filled
+        With n the number of rows here, or 1: then they are not kept.
     """
     n_neighbors = _u(neighbors.shape[1])
     width = _u(len(centers)) // _u(max(1, len(neighbors)))
-    messages = np.empty(n_neighbors * width, np.float32)
-    attention = np.empty(n_neighbors, np.float32)
+    kept = _u(len(attention) > n_neighbors)
     for row in range(_u(rows[0]), _u(rows[1])):
+        place = kept * (row - _u(rows[0]))
         attend_row(
             row,
             node_features,
@@ -207,15 +213,17 @@ def attend_forward(
             kernel,
             attention_kernel,
             centers,
+            place,
             messages,
             attention,
         )
         for q in range(width):
             result[row * width + q] = _ZERO
+        start = place * n_neighbors
         for m in range(n_neighbors):
-            weight = attention[m]
+            weight, out = attention[start + m], (start + m) * width
             for q in range(width):
-                result[row * width + q] += weight * messages[m * width + q]
+                result[row * width + q] += weight * messages[out + q]
 
 
 @_fast
@@ -230,6 +238,8 @@ def attend_backward(
     kernel: Any,
     attention_kernel: Any,
     centers: Any,
+    messages: Any,
+    attention: Any,
     upstream: Any,
     to_features: Any,
     to_logits: Any,
@@ -239,36 +249,40 @@ def attend_backward(
 ) -> None:
     """The gradient of :func:`attend_forward`: sets ``to_centers``, adds to the four before it.
 
+    ``messages`` and ``attention`` are those that it kept, or of one row, to be computed again.
     ``upstream`` and ``to_centers`` are (n_rows * width,), ``to_kernel`` is (n * PITCH,); the others
     have the shapes of what they are the gradients of.
     """
     n_neighbors = _u(neighbors.shape[1])
     width = _u(len(centers)) // _u(max(1, len(neighbors)))
-    messages = np.empty(n_neighbors * width, np.float32)
-    attention = np.empty(n_neighbors, np.float32)
+    kept = len(attention) > n_neighbors
     to_attention, to_message = np.empty(n_neighbors, np.float32), np.empty(width, np.float32)
     for row in range(_u(rows[0]), _u(rows[1])):
-        attend_row(
-            row,
-            node_features,
-            node_logits,
-            windows,
-            first,
-            neighbors,
-            shifts,
-            kernel,
-            attention_kernel,
-            centers,
-            messages,
-            attention,
-        )
+        place = _u(kept) * (row - _u(rows[0]))
+        if not kept:
+            attend_row(
+                row,
+                node_features,
+                node_logits,
+                windows,
+                first,
+                neighbors,
+                shifts,
+                kernel,
+                attention_kernel,
+                centers,
+                place,
+                messages,
+                attention,
+            )
+        start = place * n_neighbors
         mean = _ZERO
         for m in range(n_neighbors):
             product = _ZERO
             for q in range(width):
-                product += messages[m * width + q] * upstream[row * width + q]
+                product += messages[(start + m) * width + q] * upstream[row * width + q]
             to_attention[m] = product
-            mean += attention[m] * product
+            mean += attention[start + m] * product
         for q in range(width):
             to_centers[row * width + q] = _ZERO
         for m in range(n_neighbors):
@@ -276,12 +290,12 @@ def attend_backward(
             g0, g1, g2 = windows[row, 0, m], windows[row, 1, m], windows[row, 2, m]
             g3, g4, g5 = windows[row, 3, m], windows[row, 4, m], windows[row, 5, m]
             g6, g7, g8 = windows[row, 6, m], windows[row, 7, m], windows[row, 8, m]
-            weight = attention[m]
+            weight = attention[start + m]
             to_logit = weight * (to_attention[m] - mean)
             to_logits[j] += to_logit
             for k in range(_u(WINDOW)):
                 to_attention_kernel[base + k] += windows[row, k, m] * to_logit
-            node, center, out, to = j * width, row * width, m * width, base * _PITCH
+            node, center, out, to = j * width, row * width, (start + m) * width, base * _PITCH
             for q in range(width):
                 to_message[q] = (
                     weight * upstream[center + q] if messages[out + q] > _ZERO else _ZERO

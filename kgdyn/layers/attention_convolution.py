@@ -161,7 +161,12 @@ class AttentionConvolution(keras.layers.Layer):
         )
 
     def call_compiled(
-        self, nodes: Any, neighbors: Any, expansion: Expansion, log_envelope: Any = None
+        self,
+        nodes: Any,
+        neighbors: Any,
+        expansion: Expansion,
+        log_envelope: Any = None,
+        training: bool | None = None,
     ) -> Any:
         """The same as `call`, compiled, several times as fast; not where XLA compiles.
 
@@ -170,6 +175,7 @@ class AttentionConvolution(keras.layers.Layer):
             neighbors: `(n_rows, M)` ints.
             expansion: `Expansion` of the distances `(n_rows, M)`, in place of their basis.
             log_envelope: As in `call`.
+            training: Bool; keep what makes the gradient faster.
 
         Returns:
             `(n_rows, n_features)`.
@@ -187,6 +193,7 @@ class AttentionConvolution(keras.layers.Layer):
             ops.convert_to_tensor(self.basis_kernel),
             ops.convert_to_tensor(self.basis_attention)[:, 0],
             self._from_center(nodes),
+            training=training,
         )
         return self._updated(nodes, self._scaled(reduced, neighbors))
 

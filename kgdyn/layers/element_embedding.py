@@ -62,9 +62,40 @@ class ElementEmbedding(keras.layers.Layer):
             ops.where(known_range, species, unknown),
             axis=0,
         )
-        vectors = ops.cast(self.vectors, self.compute_dtype)
-        nan_row = ops.full((1, self.n_features), float("nan"), dtype=self.compute_dtype)
-        return ops.take(ops.concatenate([vectors, nan_row], axis=0), index, axis=0)
+        return self._rows(ops.cast(self.vectors, self.compute_dtype), index)
+
+    def _rows(self, vectors: Any, index: Any) -> Any:
+        """Rows of the vectors, NaN for an index beyond them.
+
+        The gradient is summed over the atoms of an element. TensorFlow's own leaves it in a row an
+        atom, of which Keras' optimizers square each, so that Adam divides by something else than
+        the root of the squared gradient.
+        """
+        ops = keras.ops
+        n_elements = len(self.elements)
+
+        @ops.custom_gradient  # type: ignore[untyped-decorator]
+        def looked_up(vectors: Any) -> Any:
+            rows = ops.take(vectors, ops.minimum(index, n_elements - 1), axis=0)
+            rows = ops.where((index < n_elements)[..., None], rows, float("nan"))
+
+            def gradient(*args: Any, upstream: Any = None) -> Any:
+                upstream = args[0] if upstream is None else upstream
+                of_rows = index
+                if hasattr(upstream, "indices"):  # only some rows were taken from the result
+                    of_rows = ops.take(index, upstream.indices, axis=0)
+                    upstream = upstream.values
+                total = ops.segment_sum(
+                    # In full precision: an element has many atoms.
+                    ops.reshape(ops.cast(upstream, "float32"), (-1, self.n_features)),
+                    ops.reshape(of_rows, (-1,)),
+                    num_segments=n_elements + 1,
+                )
+                return ops.cast(total[:n_elements], vectors.dtype)
+
+            return rows, gradient
+
+        return looked_up(vectors)
 
     def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
         return (*input_shape, self.n_features)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
-from kgdyn.models._distribution import DistributableModel
+from kgdyn.models._xla_pieces import PiecewiseModel
 
 __all__ = ["SkippingModel", "only_finite"]
 
 
-class SkippingModel(DistributableModel):
+class SkippingModel(PiecewiseModel):
     """A model whose training skips batches that would make its weights NaN.
 
     If inputs, loss or a gradient of a batch are not finite on any replica, then weights, moving
@@ -46,7 +46,10 @@ class SkippingModel(DistributableModel):
         before = [tf.identity(variable.value) for variable in statistics]
         with tf.GradientTape() as tape:
             y_pred = self(x, training=True)
-            loss = self.compute_loss(x, y, y_pred, sample_weight, training=True)
+            score = self.in_xla(
+                lambda y_pred: self.compute_loss(x, y, y_pred, sample_weight, training=True)
+            )
+            loss = score(y_pred)
             scaled = self.optimizer.scale_loss(loss)
         gradients = tape.gradient(scaled, self.trainable_weights)
         # On CPU a fused relu makes 0 of NaN: the loss alone would not tell of bad distances.
@@ -60,7 +63,8 @@ class SkippingModel(DistributableModel):
             self.optimizer.apply(gradients, self.trainable_weights)
         else:
             usable = finite
-            _apply_if(finite, self.optimizer, gradients, self.trainable_weights)
+            update = self.in_xla(lambda g: self.optimizer.apply(g, self.trainable_weights))
+            _apply_if(finite, update, gradients)
         self._skipped.add(usable)
         self._track_loss(loss, x, usable)
         # Nor do the metrics of this package count what is not finite.
@@ -221,7 +225,7 @@ def _not_a_number_unless(finite: Any, gradient: Any) -> Any:
     return values
 
 
-def _apply_if(finite: Any, optimizer: Any, gradients: Any, weights: Any) -> None:
+def _apply_if(finite: Any, update: Callable[[Any], Any], gradients: Any) -> None:
     """Apply gradients, or leave weights and optimizer alone.
 
     A branch that updates variables of several replicas must stand between the replicas, as in
@@ -231,7 +235,7 @@ def _apply_if(finite: Any, optimizer: Any, gradients: Any, weights: Any) -> None
 
     def between(strategy: Any, finite: Any, gradients: Any) -> None:
         def apply() -> Any:
-            strategy.extended.call_for_each_replica(optimizer.apply, args=(gradients, weights))
+            strategy.extended.call_for_each_replica(update, args=(gradients,))
             return tf.constant(True)
 
         first = strategy.experimental_local_results(finite)[0]

@@ -73,8 +73,9 @@ class GDyNet(SkippingModel):
     Attributes:
         compiled_convolution: Bool, not saved. On a processor, in float32, convolutions are compiled
             by numba, several times as fast as keras.ops (`AttentionConvolution.call_compiled`).
-            `fit` with `jit_compile=True` leaves that to XLA; set it to False to call the model
-            inside of your own function with `jit_compile=True`.
+            With `jit_compile=True` XLA then compiles what stands around them: head, score and
+            update. Set it to False to leave all to XLA, or to call the model inside of your own
+            function with `jit_compile=True`.
 
     Call arguments:
         inputs: Dict of ragged tensors, a row a frame: `species` [B, (atoms)], `neighbors` and
@@ -208,7 +209,7 @@ class GDyNet(SkippingModel):
     def call_flat(self, graph: FlatGraph, training: bool | None = None) -> Any:
         """The network on one disjoint graph; (n_targets, n_states), or (n_frames, n_states)."""
         nodes = self.embedding(graph.species)
-        compiled = self._can_be_compiled(graph)
+        compiled = graph.centers is None and self._has_compiled_convolutions()
         edges: Any
         if compiled:
             edges = expand_distances(graph.distances, self.radial_basis)
@@ -226,7 +227,9 @@ class GDyNet(SkippingModel):
                 edges = edges.of_first_rows(n_rows) if compiled else edges[:n_rows]
                 envelope = None if envelope is None else envelope[:n_rows]
             if compiled:
-                nodes = convolution.call_compiled(nodes, neighbors, edges, envelope)
+                nodes = convolution.call_compiled(
+                    nodes, neighbors, edges, envelope, training=training
+                )
                 continue
             nodes = convolution(
                 nodes,
@@ -244,16 +247,21 @@ class GDyNet(SkippingModel):
             pooled = self.frame_pooling(
                 pooled, rows, graph.frame_of_target, n_targets=graph.n_frames
             )
-        return self.simplex_map(self.head(pooled, training=training))
 
-    def _can_be_compiled(self, graph: FlatGraph) -> bool:
-        """Whether the convolutions are to be the compiled ones."""
+        def read_out(pooled: Any) -> Any:
+            return self.simplex_map(self.head(pooled, training=training))
+
+        return (self.in_xla(read_out) if training else read_out)(pooled)
+
+    def _has_compiled_convolutions(self) -> bool:
         return (
             self.compiled_convolution
-            and graph.centers is None
-            and not self.jit_compile
+            and not self.variable_neighbors
             and self.convolutions[0].can_be_compiled(self.radial_basis)
         )
+
+    def _runs_outside_xla(self) -> bool:
+        return self._has_compiled_convolutions()
 
     def _log_envelope(self, graph: FlatGraph) -> Any:
         """Added to the logits of all convolutions; None without an envelope."""

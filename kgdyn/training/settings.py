@@ -60,8 +60,9 @@ class TrainingSettings:
     precision : {"float32", "mixed_float16", "mixed_bfloat16"}
         Of the layers' arithmetic; weights and scores stay as they are.
     xla : bool
-        Compile with XLA. It compiles again for each new shape of a batch (seconds each): use it
-        where every batch has as many atoms and neighbours.
+        Compile with XLA what numba does not. Without the compiled convolutions (half precision,
+        accelerators, ``variant="released"``) that is all, and compiles again for each new shape of
+        a batch (seconds each): use it there where every batch has as many atoms and neighbours.
     cache : bool
         Keep all graphs in memory, see :func:`kgdyn.training.pairs_dataset`.
     checkpoint_every : float

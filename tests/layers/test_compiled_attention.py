@@ -38,14 +38,17 @@ def case(
 
 
 def outputs_and_gradients(
-    the_case: Case, use_compiled: bool, log_envelope: tf.Tensor | None = None
+    the_case: Case,
+    use_compiled: bool,
+    log_envelope: tf.Tensor | None = None,
+    training: bool = False,
 ) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
     layer, basis, distances, neighbors, nodes = the_case
     with tf.GradientTape() as tape:
         tape.watch(nodes)
         if use_compiled:
             result = layer.call_compiled(
-                nodes, neighbors, expand_distances(distances, basis), log_envelope
+                nodes, neighbors, expand_distances(distances, basis), log_envelope, training
             )
         else:
             result = layer(nodes, neighbors, basis(distances), log_envelope=log_envelope)
@@ -68,6 +71,41 @@ def assert_same(the_case: Case, log_envelope: tf.Tensor | None = None) -> None:
 @pytest.mark.parametrize("n_features", [1, 3, 16, 40, 64])
 def test_equal_to_keras_ops_for_any_width(rng: np.random.Generator, n_features: int) -> None:
     assert_same(case(rng, n_features))
+
+
+@pytest.mark.parametrize("bound", [2**28, 0], ids=["kept", "too much to keep"])
+@pytest.mark.parametrize("n_atoms", [1, 40, 900])
+def test_messages_kept_in_training_change_no_bit(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, n_atoms: int, bound: int
+) -> None:
+    """Also where a thread has one row only, and where two threads share the rows."""
+    monkeypatch.setattr(compiled, "_MOST_BYTES_KEPT", bound)
+    the_case = case(rng, n_atoms=n_atoms)
+    expected, gradients = outputs_and_gradients(the_case, True)
+    found, found_gradients = outputs_and_gradients(the_case, True, training=True)
+    np.testing.assert_array_equal(found, expected)
+    for one, other in zip(found_gradients, gradients, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_messages_are_kept_in_training_only(rng: np.random.Generator) -> None:
+    layer, basis, distances, neighbors, nodes = case(rng)
+    kept: list[int] = []
+    forward = compiled._forward
+
+    def watched(
+        *arrays: NDArray[np.float32], keep: bool = False
+    ) -> tuple[NDArray[np.float32], ...]:
+        found = forward(*arrays, keep=keep)
+        kept.append(found[1].size)
+        return found
+
+    expansion = expand_distances(distances, basis)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiled, "_forward", watched)
+        layer.call_compiled(nodes, neighbors, expansion, training=False)
+        layer.call_compiled(nodes, neighbors, expansion, training=True)
+    assert kept == [0, neighbors.size * 16]
 
 
 @pytest.mark.parametrize("options", [{"reduction": "mean"}, {"final_relu": True}, {"n_rows": 17}])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from kgdyn.layers import ElementEmbedding
 
@@ -28,6 +30,38 @@ def test_unknown_species_gives_nan_and_only_there(unknown: int, policy: str) -> 
 def test_bead_types_beyond_the_periodic_table() -> None:
     layer = ElementEmbedding([1, 500], 2)
     assert np.isfinite(np.asarray(layer(np.array([1, 500], "int32")))).all()
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+def test_gradient_is_summed_over_the_atoms_of_an_element(policy: str) -> None:
+    """In full precision: 4,096 times 0.9 is no sum that half precision can make."""
+    layer = ElementEmbedding([3, 16, 8], 2, dtype=policy)
+    species = np.array([3] * 4096 + [16, 99, 16], "int32")
+    with tf.GradientTape() as tape:
+        rows = layer(species)
+        total = tf.reduce_sum(tf.where(tf.math.is_nan(rows), 0.0, rows) * tf.cast(0.9, rows.dtype))
+    gradient = tape.gradient(total, layer.vectors.value)
+    assert not isinstance(gradient, tf.IndexedSlices)
+    np.testing.assert_allclose(gradient, [[3686.4] * 2, [1.8] * 2, [0.0] * 2], rtol=5e-4)
+
+
+def test_gradient_where_only_some_rows_are_used() -> None:
+    layer = ElementEmbedding([3, 16], 2)
+    with tf.GradientTape() as tape:
+        rows = tf.gather(layer(np.array([3, 16, 16], "int32")), [2, 2, 0])
+        total = tf.reduce_sum(rows)
+    np.testing.assert_array_equal(tape.gradient(total, layer.vectors.value), [[1, 1], [2, 2]])
+
+
+def test_adam_divides_by_the_whole_gradient() -> None:
+    """Its first step is the learning rate, however many atoms an element has."""
+    layer, optimizer = ElementEmbedding([3, 16], 2), keras.optimizers.Adam(0.01)
+    layer.build((None,))
+    before = layer.vectors.numpy()
+    with tf.GradientTape() as tape:
+        total = tf.reduce_sum(layer(np.array([3, 3, 3, 3, 16], "int32")))
+    optimizer.apply(tape.gradient(total, layer.trainable_weights), layer.trainable_weights)
+    np.testing.assert_allclose(before - layer.vectors.numpy(), 0.01, rtol=1e-4)
 
 
 @pytest.mark.parametrize("elements", [[], [0, 3], [-1], [3, 16, 3]])

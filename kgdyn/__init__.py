@@ -12,6 +12,8 @@ Data flows one way, a room each:
 ``models``         GDyNet; loading a model
 ``scores``         VAMP-1, VAMP-2, VAMP-E: function, loss, metric
 ``training``       tf.data pipelines, training in one call, state assignment
+``selection``      number of states and lag time, chosen on held-out data
+``baselines``      a linear method beside the network: the floor, missed processes
 ``koopman``        Koopman matrix, timescales, CK test, errors; the simplex map
 ``plots``          one function a figure
 ``toys``           systems with exact answers
@@ -54,6 +56,10 @@ _HOME = {
     "frames_dataset": "training",
     "pairs_dataset": "training",
     "train_gdynet": "training",
+    "select_model": "selection",
+    "linear_vamp_floor": "baselines",
+    "missed_process_verdict": "baselines",
+    "neighbor_distance_features": "baselines",
     "Resampling": "koopman",
     "ck_test": "koopman",
     "estimate_koopman_model": "koopman",
@@ -61,6 +67,7 @@ _HOME = {
 }
 
 _ROOMS = (
+    "baselines",
     "elements",
     "frames",
     "graphs",
@@ -69,6 +76,7 @@ _ROOMS = (
     "models",
     "plots",
     "scores",
+    "selection",
     "toys",
     "training",
     "trajectories",
@@ -77,6 +85,11 @@ _ROOMS = (
 __all__ = ["__version__", *_HOME]
 
 if TYPE_CHECKING:
+    from kgdyn.baselines import (
+        linear_vamp_floor,
+        missed_process_verdict,
+        neighbor_distance_features,
+    )
     from kgdyn.frames import Frame, TargetGroups
     from kgdyn.koopman import Resampling, ck_test, estimate_koopman_model, implied_timescales
     from kgdyn.models import GDyNet, load_model
@@ -89,6 +102,7 @@ if TYPE_CHECKING:
         vamp2_score,
         vamp_score,
     )
+    from kgdyn.selection import select_model
     from kgdyn.training import assign_states, frames_dataset, pairs_dataset, train_gdynet
     from kgdyn.trajectories import (
         Trajectory,

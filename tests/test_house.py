@@ -37,7 +37,9 @@ MAY_IMPORT = {
     "scores": {"koopman"},
     "training": {"models", "scores", "graphs", "trajectories", "elements", "frames", "_atomic"},
     "koopman": {"frames"},
-    "plots": {"koopman"},
+    "selection": {"training", "models", "koopman", "trajectories", "frames", "_atomic"},
+    "baselines": {"graphs", "trajectories", "koopman", "elements", "frames"},
+    "plots": {"koopman", "selection"},
     "toys": {"frames"},
 }
 KERAS_ROOMS = {"layers", "models", "scores", "training", "cli"}
@@ -231,7 +233,7 @@ def loaded_by(statement: str) -> set[str]:
         "import kgdyn.frames, kgdyn.elements",
         "import kgdyn.trajectories",
         "import kgdyn.graphs",
-        "import kgdyn.koopman, kgdyn.plots, kgdyn.toys",
+        "import kgdyn.koopman, kgdyn.plots, kgdyn.toys, kgdyn.baselines",
         "import kgdyn.cli.app",
         "import kgdyn.integrations.lammps",
         "import kgdyn; kgdyn.Trajectory; kgdyn.Frame; kgdyn.lagged_pairs",

@@ -66,12 +66,18 @@ def write_validation(result: Validation, folder: Path) -> None:
             f"{ck.estimate_interval.lower[k, i, j]:.8g}",
             f"{ck.estimate_interval.upper[k, i, j]:.8g}",
             bool(ck.inside[k, i, j]),
+            f"{ck.state_predictions[k, i, j]:.8g}",
+            f"{ck.state_estimates[k, i, j]:.8g}",
+            f"{ck.state_estimate_interval.lower[k, i, j]:.8g}",
+            f"{ck.state_estimate_interval.upper[k, i, j]:.8g}",
+            bool(ck.state_inside[k, i, j]),
         ]
         for k, n in enumerate(ck.steps)
         for i in range(ck.predictions.shape[1])
         for j in range(ck.predictions.shape[2])
     ]
     header = ["n", "time_ps", "from", "to", "predicted", "estimated", "lower", "upper", "inside"]
+    header += [f"states_{name}" for name in header[4:]]
     write_csv(folder / "ck_test.csv", header, rows)
     save_figure(
         folder / "timescales.png",
@@ -125,6 +131,11 @@ def print_table(result: Validation, console: Console) -> None:
         f"{ck.inside.size} predictions inside the 95% intervals of the estimates; "
         f"largest difference {ck.largest_difference:.4f}"
     )
+    console.print(
+        f"of probabilities from state to state: {int(ck.state_inside.sum())} of "
+        f"{ck.state_inside.size} inside"
+    )
+    console.print(f"intervals: {model.resampling.describe()}")
     if result.assigned is not None:
         for state, row in enumerate(result.assigned):
             share = f"{100 * row[state]:.3f}%" if np.isfinite(row[state]) else "there are none"
@@ -217,10 +228,18 @@ def _summary(result: Validation) -> dict[str, Any]:
         "populations_interval": _bounds(model.populations_interval),
         "timescales_ps": model.timescales_ps(),
         "timescales_interval_ps": _bounds(model.timescales_interval),
+        "eigenvalues": _real_pairs(model.eigenvalues),
+        "eigenvalues_interval": _bounds(model.eigenvalues_interval),
+        "mean_first_passage_times_interval_ps": _bounds(model.mean_first_passage_times_interval),
+        "residence_times_interval_ps": _bounds(model.residence_times_interval),
+        "estimator": model.estimator,
         "intervals": model.resampling.describe(),
+        "block_length_frames": model.resampling.block_length,
+        "independent_blocks": model.independent_blocks,
         "ck_inside": int(ck.inside.sum()),
         "ck_elements": ck.inside.size,
         "ck_largest_difference": ck.largest_difference,
+        "ck_states_inside": int(ck.state_inside.sum()),
     }
     if result.true_model is not None:
         matrix, shares = _over_all_states(result.true_model, model.n_states)

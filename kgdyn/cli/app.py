@@ -9,6 +9,7 @@ from kgdyn.cli.convert import convert
 from kgdyn.cli.demo import demo
 from kgdyn.cli.inspect import inspect
 from kgdyn.cli.launch import launch
+from kgdyn.cli.select import select
 from kgdyn.cli.train import train
 from kgdyn.cli.validate import validate
 
@@ -38,5 +39,5 @@ def main(
     """Learn what atoms do: states and their kinetics from molecular dynamics."""
 
 
-for _command in (demo, inspect, convert, train, assign, validate, launch):
+for _command in (demo, inspect, convert, train, select, assign, validate, launch):
     app.command()(_command)

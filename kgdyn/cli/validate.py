@@ -55,10 +55,21 @@ def validate(
             "differ.",
         ),
     ] = False,
+    estimator: Annotated[
+        str,
+        typer.Option(
+            help='How K is estimated: "plain", "reversible" (data in equilibrium) or "stationary" '
+            "(reweighted to it)."
+        ),
+    ] = "plain",
+    floor: Annotated[
+        bool, typer.Option(help="Compare with a linear method: was a slow process missed?")
+    ] = True,
     quiet: options.Quiet = False,
 ) -> None:
     """Test a model on held-out data: timescales over lag times, CK test, populations."""
     set_quiet(quiet)
+    _check_estimator(estimator, crosscheck)
     load_tensorflow()
     from kgdyn.cli.assign import assign_with_progress
     from kgdyn.models import load_model
@@ -93,7 +104,12 @@ def validate(
         output,
         labels=true,
         crosscheck=crosscheck,
+        estimator=estimator,
     )
+    if floor:
+        from kgdyn.cli._missed_processes import report_missed_processes, restart_scores
+
+        report_missed_processes(probabilities, found, lag, output, restart_scores(model))
 
 
 def validate_states(
@@ -103,6 +119,7 @@ def validate_states(
     output: Path,
     labels: list[Any] | None = None,
     crosscheck: bool = False,
+    estimator: str = "plain",
 ) -> Validation:
     """Estimate, test, print a table, and leave tables and figures in a folder.
 
@@ -116,11 +133,14 @@ def validate_states(
         True states, in the order of the learned ones.
     crosscheck : bool
         Compare the results with those of deeptime's estimators.
+    estimator : {"plain", "reversible", "stationary"}
+        As for :func:`kgdyn.koopman.estimate_koopman_model`.
 
     Raises
     ------
     ValueError
-        If a quantity of the crosscheck exceeds its bound; all files are written by then.
+        For an unknown estimator, or a crosscheck of another than "plain"; if a quantity of the
+        crosscheck exceeds its bound; all files are written by then.
     """
     from kgdyn.cli._validation_files import Validation, print_table, write_validation
     from kgdyn.koopman import (
@@ -132,15 +152,21 @@ def validate_states(
         resampling_for,
     )
 
-    resampling = resampling_for(probabilities, lagtime)
-    model = estimate_koopman_model(
-        probabilities, lagtime=lagtime, frame_interval=frame_interval, resampling=resampling
-    )
+    _check_estimator(estimator, crosscheck)
     lagtimes = _lagtimes(lagtime, min(len(part) for part in probabilities))
-    arguments: dict[str, Any] = {"frame_interval": frame_interval, "resampling": resampling}
-    times = implied_timescales(probabilities, lagtimes=lagtimes, **arguments)
     n_steps = min(_CK_STEPS, (min(len(part) for part in probabilities) - 1) // (2 * lagtime))
-    ck = ck_test(probabilities, lagtime=lagtime, n_steps=max(n_steps, 1), **arguments)
+    n_steps = max(n_steps, 1)
+    resampling = resampling_for(
+        probabilities, lagtime, longest_lagtime=max(*lagtimes, n_steps * lagtime)
+    )
+    arguments: dict[str, Any] = {
+        "frame_interval": frame_interval,
+        "resampling": resampling,
+        "estimator": estimator,
+    }
+    model = estimate_koopman_model(probabilities, lagtime=lagtime, **arguments)
+    times = implied_timescales(probabilities, lagtimes=lagtimes, **arguments)
+    ck = ck_test(probabilities, lagtime=lagtime, n_steps=n_steps, **arguments)
     assigned = true_model = true_times = None
     if labels is not None:
         n_states = model.n_states
@@ -150,6 +176,7 @@ def validate_states(
             [one_hot(part, n_states) for part in labels],
             lagtimes=lagtimes,
             frame_interval=frame_interval,
+            estimator=arguments["estimator"],
         )
     result = Validation(model, times, ck, assigned, true_model, true_times)
     write_validation(result, output)
@@ -158,6 +185,17 @@ def validate_states(
         _crosscheck(probabilities, result, output)
     say(f"tables and figures: {output}")
     return result
+
+
+def _check_estimator(estimator: str, crosscheck: bool) -> None:
+    from kgdyn.koopman.reversible import ESTIMATORS
+
+    if estimator not in ESTIMATORS:
+        raise ValueError(f"estimator must be one of {ESTIMATORS}, received {estimator!r}")
+    if crosscheck and estimator != "plain":
+        raise ValueError(
+            f'crosscheck is of the estimator "plain" only, received estimator {estimator!r}'
+        )
 
 
 def _crosscheck(probabilities: list[Any], result: Validation, output: Path) -> None:

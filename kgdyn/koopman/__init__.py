@@ -3,9 +3,11 @@
 NumPy only: works on any array of state probabilities, whichever model made them.
 """
 
-from kgdyn.koopman.bootstrap import Interval, Resampling, resampling_for
+from kgdyn.koopman.bootstrap import Resampling, resampling_for
 from kgdyn.koopman.ck_test import ChapmanKolmogorovTest, ck_test
+from kgdyn.koopman.correlation_times import correlation_time
 from kgdyn.koopman.covariances import Covariances, as_segments, block_covariances
+from kgdyn.koopman.crispness import Crispness, crispness
 from kgdyn.koopman.crosscheck import (
     Comparison,
     Crosscheck,
@@ -14,11 +16,15 @@ from kgdyn.koopman.crosscheck import (
 )
 from kgdyn.koopman.detailed_balance import DetailedBalance, detailed_balance
 from kgdyn.koopman.eigenvectors import eigenvectors
+from kgdyn.koopman.ensembles import Ensemble, ensemble_states, match_states
 from kgdyn.koopman.implied_timescales import ImpliedTimescales, implied_timescales
+from kgdyn.koopman.intervals import Interval
 from kgdyn.koopman.koopman_model import KoopmanModel, estimate_koopman_model
 from kgdyn.koopman.markov_labels import label_markov_model, one_hot
 from kgdyn.koopman.passage_times import mean_first_passage_times, residence_times
 from kgdyn.koopman.simplex_map import fit_simplex_map
+from kgdyn.koopman.site_adjacency import site_adjacency
+from kgdyn.koopman.site_model import SiteModel, estimate_site_model, site_model
 from kgdyn.koopman.to_deeptime import (
     discrete_trajectories,
     hard_assignments,
@@ -29,28 +35,38 @@ __all__ = [
     "ChapmanKolmogorovTest",
     "Comparison",
     "Covariances",
+    "Crispness",
     "Crosscheck",
     "DetailedBalance",
+    "Ensemble",
     "ImpliedTimescales",
     "Interval",
     "KoopmanModel",
     "Resampling",
+    "SiteModel",
     "as_segments",
     "block_covariances",
     "ck_test",
+    "correlation_time",
+    "crispness",
     "crosscheck",
     "crosscheck_results",
     "detailed_balance",
     "discrete_trajectories",
     "eigenvectors",
+    "ensemble_states",
     "estimate_koopman_model",
+    "estimate_site_model",
     "fit_simplex_map",
     "hard_assignments",
     "implied_timescales",
     "label_markov_model",
+    "match_states",
     "mean_first_passage_times",
     "one_hot",
     "resampling_for",
     "residence_times",
+    "site_adjacency",
+    "site_model",
     "transfer_operator_model",
 ]

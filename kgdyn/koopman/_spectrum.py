@@ -18,9 +18,9 @@ def koopman_matrices(cov_00: Float, cov_0t: Float) -> Float:
     stack_00 = cov_00.reshape(-1, *cov_00.shape[-2:])
     stack_0t = cov_0t.reshape(stack_00.shape)
     result = np.full(stack_00.shape, np.nan)
-    for number, (left, right) in enumerate(zip(stack_00, stack_0t, strict=True)):
-        if np.isfinite(left).all() and np.linalg.cond(left) < 1e14:
-            result[number] = np.linalg.solve(left, right)
+    good = np.flatnonzero(np.isfinite(stack_00).all(axis=(1, 2)))
+    good = good[np.linalg.cond(stack_00[good]) < 1e14]
+    result[good] = np.linalg.solve(stack_00[good], stack_0t[good])
     return result.reshape(cov_00.shape)
 
 
@@ -55,16 +55,20 @@ def relaxation_times(eigenvalues: NDArray[np.complex128], lagtime: float) -> Flo
 def stationary_distributions(matrices: Float) -> Float:
     """(..., n) left eigenvectors of K for eigenvalue 1, summing to 1; NaN for NaN matrices.
 
-    Solved as a linear system, pi (K - 1) = 0 with sum(pi) = 1.
+    Least squares of the system pi (K - 1) = 0 with sum(pi) = 1; the shortest pi where states do not
+    reach each other and there are many.
     """
     shape = matrices.shape
     n_states = shape[-1]
     flat = matrices.reshape(-1, n_states, n_states)
     result = np.full((len(flat), n_states), np.nan)
-    right_side = np.zeros(n_states + 1)
-    right_side[-1] = 1.0
-    for number, matrix in enumerate(flat):
-        if np.isfinite(matrix).all():
-            system = np.vstack([matrix.T - np.eye(n_states), np.ones((1, n_states))])
-            result[number] = np.linalg.lstsq(system, right_side, rcond=None)[0]
+    good = np.isfinite(flat).all(axis=(1, 2))
+    systems = np.concatenate(
+        [
+            np.swapaxes(flat[good], 1, 2) - np.eye(n_states),
+            np.ones((int(good.sum()), 1, n_states)),
+        ],
+        axis=1,
+    )
+    result[good] = np.linalg.pinv(systems, rcond=1e-14)[..., -1]
     return result.reshape(*shape[:-2], n_states)

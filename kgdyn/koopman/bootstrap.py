@@ -1,59 +1,85 @@
-"""95% intervals: resample blocks of data that are as good as independent."""
+"""95% intervals: which blocks of data are as good as independent, and how they are resampled."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kgdyn.koopman._spectrum import koopman_matrices, nontrivial_eigenvalues, relaxation_times
+from kgdyn.koopman.correlation_times import correlation_time
 from kgdyn.koopman.covariances import Covariances, as_segments, block_covariances
+from kgdyn.koopman.intervals import (
+    Interval,
+    JackknifeErrors,
+    Scale,
+    Statistics,
+    jackknife,
+    percentile_interval,
+)
 
 __all__ = ["Interval", "Resampling", "percentile_interval", "resampling_for"]
 
+_TIMES_PER_BLOCK = 10
 _FEWEST_BLOCKS = 10
-_LEVEL = 0.95
-_RELAXATIONS_PER_BLOCK = 10
-_WANTED_BLOCKS = 20
-
-
-@dataclass(frozen=True)
-class Interval:
-    """Bounds of a 95% interval, arrays of the quantity's own shape; NaN where undefined."""
-
-    lower: NDArray[np.float64]
-    upper: NDArray[np.float64]
-
-    def contains(self, values: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Which of ``values`` lie inside."""
-        result: NDArray[np.bool_] = (values >= self.lower) & (values <= self.upper)
-        return result
+_MOST_BLOCKS = 50
+_MANY_TARGETS = 20
+_TARGET_GROUPS = 60
 
 
 @dataclass(frozen=True)
 class Resampling:
-    """How intervals are made: a bootstrap over blocks of time, or over targets.
+    """How intervals are made: over blocks of time, over targets, or over both.
 
     Frames are correlated in time and targets share a box, so single frames are never resampled.
+    Blocks of time hold all targets, which is right also where targets move together. Targets alone
+    are right only where they are independent of each other.
 
     Parameters
     ----------
     block_length : int, frames
-        Length of a block of time; several relaxation times, so that blocks are independent.
+        Length of a block of time; several correlation times, so that blocks are independent.
     by_target : bool
         Resample targets instead of blocks of time.
     n_samples : int
-        Bootstrap samples.
+        Bootstrap samples of ``method="percentile"``.
     seed : int
+        Of those.
+    two_way : bool
+        Combine blocks of time and targets: each target may remember its state longer than a block,
+        and targets may move together within one. For many targets over a short time.
+    method : {"jackknife", "percentile"}
+        How bounds follow: :func:`kgdyn.koopman.intervals.jackknife`, or the percentiles of a
+        bootstrap, which are too narrow with few blocks.
+    correlation_time : float, frames
+        What blocks of time share over their borders, if this is known: the variance over blocks of
+        length L is too small by the factor 1 - (T / L) (1 - exp(-L / T)) for memory of exp(-t / T),
+        and is divided by it. Not for ``two_way``, where the variance over targets has no borders.
+
+    Raises
+    ------
+    ValueError
+        For another ``method``, or both ``by_target`` and ``two_way``.
     """
 
     block_length: int
     by_target: bool = False
     n_samples: int = 1000
     seed: int = 0
+    two_way: bool = False
+    method: Literal["jackknife", "percentile"] = "jackknife"
+    correlation_time: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.method not in ("jackknife", "percentile"):
+            raise ValueError(
+                f'method must be "jackknife" or "percentile", received {self.method!r}'
+            )
+        if self.by_target and self.two_way:
+            raise ValueError("by_target and two_way exclude each other, received True for both")
 
     def covariances(self, segments: Sequence[NDArray[np.float64]], lagtime: int) -> Covariances:
         """Covariances in the blocks of this scheme.
@@ -66,110 +92,176 @@ class Resampling:
         Warns
         -----
         RuntimeWarning
-            If there are fewer than 10 blocks.
+            If there are fewer than 10 blocks (of time, or targets, of either for both).
         """
         if self.by_target:
-            found = _merge_targets(block_covariances(segments, lagtime, None, True), segments)
+            found = block_covariances(segments, lagtime, None, True)
+            found = found.merged(_checked(found.target_of))
+        elif self.two_way:
+            found = _grouped(block_covariances(segments, lagtime, self.block_length, True))
         else:
             found = block_covariances(segments, lagtime, self.block_length)
-        if found.n_blocks < 2:
+        count = found.n_blocks
+        if self.two_way:
+            count = min(len(np.unique(_checked(k))) for k in (found.block_of, found.target_of))
+        if count < 2:
             raise ValueError(
                 "intervals need at least 2 blocks of data, received 1: use a shorter "
                 f"block_length than {self.block_length} frames, or several targets"
             )
-        if found.n_blocks < _FEWEST_BLOCKS:
+        if count < _FEWEST_BLOCKS:
             warnings.warn(
-                f"intervals rest on only {found.n_blocks} blocks of data: take them as a rough "
-                "indication",
+                f"intervals rest on only {count} blocks of data, at least {_FEWEST_BLOCKS} are "
+                "wanted: take them as a rough indication",
                 RuntimeWarning,
                 stacklevel=2,
             )
         return found
 
     def samples(self, blocks: Covariances) -> Covariances:
-        """(n_samples) combined blocks, each from as many blocks drawn with replacement."""
+        """(n_samples) combined blocks, each from as many blocks drawn with replacement.
+
+        Of both, blocks of time and targets are drawn, and what they share is taken.
+        """
         rng = np.random.default_rng(self.seed)
-        n_blocks = blocks.n_blocks
-        draws = rng.multinomial(n_blocks, np.full(n_blocks, 1.0 / n_blocks), size=self.n_samples)
-        return blocks.combined(draws.astype(np.float64))
+
+        def draw(count: int) -> NDArray[np.float64]:
+            shares = np.full(count, 1.0 / count)
+            return rng.multinomial(count, shares, size=self.n_samples).astype(np.float64)
+
+        if not self.two_way:
+            return blocks.combined(draw(blocks.n_blocks))
+        weights = np.ones((self.n_samples, blocks.n_blocks))
+        for labels in (_checked(blocks.block_of), _checked(blocks.target_of)):
+            names, places = np.unique(labels, return_inverse=True)
+            weights *= draw(len(names))[:, places]
+        return blocks.combined(weights)
+
+    def errors(self, blocks: Covariances, statistics: Statistics) -> dict[str, JackknifeErrors]:
+        """Standard errors of quantities, by :func:`kgdyn.koopman.intervals.jackknife`."""
+        found = jackknife(blocks, statistics)
+        if self.by_target or self.two_way or self.correlation_time <= 0.0:
+            return found
+        ratio = self.correlation_time / self.block_length
+        factor = (1.0 - ratio * (1.0 - np.exp(-1.0 / ratio))) ** -0.5
+        return {name: replace(value, error=factor * value.error) for name, value in found.items()}
+
+    def intervals(
+        self,
+        blocks: Covariances,
+        statistics: Statistics,
+        scales: dict[str, Scale],
+        errors: dict[str, JackknifeErrors] | None = None,
+    ) -> dict[str, Interval]:
+        """Of each quantity of ``statistics``, on its scale (linear if it has none).
+
+        ``errors`` saves computing them again.
+        """
+        if self.method == "percentile":
+            drawn = statistics(self.samples(blocks))
+            return {name: percentile_interval(values) for name, values in drawn.items()}
+        found = self.errors(blocks, statistics) if errors is None else errors
+        return {name: value.interval(scales.get(name, "linear")) for name, value in found.items()}
 
     def interval(
-        self, blocks: Covariances, statistic: Callable[[Covariances], NDArray[np.float64]]
+        self,
+        blocks: Covariances,
+        statistic: Callable[[Covariances], NDArray[np.float64]],
+        scale: Scale = "linear",
     ) -> Interval:
-        """Percentile interval of ``statistic``, which maps (n_samples) blocks to arrays."""
-        return percentile_interval(statistic(self.samples(blocks)))
+        """Of one quantity, which ``statistic`` makes of (n_samples) blocks."""
+        return self.intervals(blocks, lambda some: {"it": statistic(some)}, {"it": scale})["it"]
 
     def describe(self) -> str:
         """In words, for results."""
+        over = f"time blocks of {self.block_length} frames"
         if self.by_target:
-            return f"95% bootstrap over targets, {self.n_samples} samples"
-        return (
-            f"95% bootstrap over time blocks of {self.block_length} frames, "
-            f"{self.n_samples} samples"
-        )
+            over = "targets"
+        elif self.two_way:
+            over += " and targets"
+        if self.method == "percentile":
+            return f"95% bootstrap over {over}, {self.n_samples} samples"
+        return f"95% jackknife over {over}"
 
 
 def resampling_for(
-    state_probabilities: ArrayLike | Sequence[ArrayLike], lagtime: int, seed: int = 0
+    state_probabilities: ArrayLike | Sequence[ArrayLike],
+    lagtime: int,
+    seed: int = 0,
+    *,
+    longest_lagtime: int | None = None,
 ) -> Resampling:
-    """A resampling over time blocks of about ten relaxation times, at least 20 of them.
+    """Blocks of time of at least ten correlation times, of which there are up to 50.
 
-    Where the data are too short for that, targets are resampled, if there are 20 of them; else
-    the blocks are shorter.
+    Longer blocks are better, as what reaches over their borders counts less, so data of more than
+    50 such blocks are cut into 50. Where there are fewer than 10, blocks of time and targets are
+    combined, if there are 20 targets; else the blocks are shorter, so that there are 10. Segments
+    shorter than a block are a block each: independent trajectories count as what they are.
 
     Parameters
     ----------
     state_probabilities : array (n_frames, n_targets, n_states) or a sequence of such arrays
         One array a gap-free segment.
     lagtime : int, frames
-        That the slowest relaxation time is estimated at.
+        That :func:`kgdyn.koopman.correlation_time` is estimated at.
     seed : int
+    longest_lagtime : int, optional, frames
+        The longest of a series of lag times; blocks are at least five of them where 30 remain.
 
     Warns
     -----
     RuntimeWarning
-        If blocks are shorter than two relaxation times: intervals are then too narrow.
+        If blocks are shorter than four correlation times: intervals are then too narrow.
     """
     segments = as_segments(state_probabilities)
-    total = block_covariances(segments, lagtime).combined()
-    eigenvalues = nontrivial_eigenvalues(koopman_matrices(total.cov_00, total.cov_0t))[0]
-    times = relaxation_times(eigenvalues, float(lagtime))
-    slowest = float(np.nanmax(times)) if np.isfinite(times).any() else float(lagtime)
+    memory = max(correlation_time(segments, lagtime), float(lagtime))
     n_frames = sum(len(segment) for segment in segments)
-    wanted = _RELAXATIONS_PER_BLOCK * max(slowest, float(lagtime))
-    block_length = max(1, int(min(wanted, n_frames / _WANTED_BLOCKS)))
-    if block_length < int(wanted):
-        if min(segment.shape[1] for segment in segments) >= _WANTED_BLOCKS:
-            return Resampling(block_length=block_length, by_target=True, seed=seed)
-        if block_length < 2.0 * slowest:
+    wanted = _TIMES_PER_BLOCK * memory
+    lengths = np.array([len(segment) - lagtime for segment in segments if len(segment) > lagtime])
+    available = np.maximum(1, np.round(lengths / wanted)).sum()
+    if available < _FEWEST_BLOCKS:
+        block_length = max(1, int(min(wanted, n_frames / _FEWEST_BLOCKS)))
+        if min(segment.shape[1] for segment in segments) >= _MANY_TARGETS:
+            return Resampling(block_length=block_length, two_way=True, seed=seed)
+        if block_length < 4.0 * memory:
             warnings.warn(
-                f"the data hold only {n_frames / slowest:.0f} relaxation times: blocks of "
-                f"{block_length} frames are not independent, and intervals too narrow",
+                f"the data hold only {n_frames / memory:.0f} correlation times, at least "
+                f"{_FEWEST_BLOCKS * _TIMES_PER_BLOCK} are wanted: blocks of {block_length} frames "
+                "are not independent, and intervals too narrow",
                 RuntimeWarning,
                 stacklevel=2,
             )
-    return Resampling(block_length=block_length, seed=seed)
+        return Resampling(block_length=block_length, seed=seed, correlation_time=memory)
+    block_length = int(max(wanted, n_frames / _MOST_BLOCKS))
+    if longest_lagtime is not None:
+        block_length = int(max(block_length, min(5 * longest_lagtime, n_frames / 30)))
+    return Resampling(block_length=block_length, seed=seed, correlation_time=memory)
 
 
-def percentile_interval(samples: NDArray[np.float64]) -> Interval:
-    """The central 95% of samples along the first axis; NaN where half of them are undefined."""
-    tail = 50.0 * (1.0 - _LEVEL)
-    defined = np.isfinite(samples).mean(axis=0) >= 0.5
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a column of NaN stays NaN
-        lower, upper = np.nanpercentile(samples, [tail, 100.0 - tail], axis=0)
-    return Interval(np.where(defined, lower, np.nan), np.where(defined, upper, np.nan))
+def _grouped(cells: Covariances) -> Covariances:
+    """Very many targets joined into groups, so that blocks stay few enough to leave each out."""
+    blocks, targets = _checked(cells.block_of), _checked(cells.target_of)
+    count = int(targets.max()) + 1
+    if count <= _TARGET_GROUPS:
+        return cells
+    groups = targets * _TARGET_GROUPS // count
+    labels = blocks * _TARGET_GROUPS + groups
+    merged = cells.merged(labels)
+    names = np.unique(labels)
+    return Covariances(
+        merged.cov_00,
+        merged.cov_0t,
+        merged.cov_tt,
+        merged.sum_0,
+        merged.sum_t,
+        merged.n_pairs,
+        merged.lagtime,
+        block_of=names // _TARGET_GROUPS,
+        target_of=names % _TARGET_GROUPS,
+    )
 
 
-def _merge_targets(blocks: Covariances, segments: Sequence[NDArray[np.float64]]) -> Covariances:
-    """One block for each target of a box, its segments joined.
-
-    Segments with the same number of targets are taken as parts of one system.
-    """
-    used = [segment.shape[1] for segment in segments if len(segment) > blocks.lagtime]
-    owner: list[tuple[int, int]] = [(count, target) for count in used for target in range(count)]
-    names = sorted(set(owner))
-    weights = np.zeros((len(names), len(owner)))
-    for column, name in enumerate(owner):
-        weights[names.index(name), column] = 1.0
-    return blocks.combined(weights)
+def _checked(labels: NDArray[np.int64] | None) -> NDArray[np.int64]:
+    if labels is None:
+        raise ValueError("blocks: each must be of one target and one block of time; they are not")
+    return labels

@@ -9,9 +9,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kgdyn.frames import readonly
-from kgdyn.koopman._spectrum import koopman_matrices
-from kgdyn.koopman.bootstrap import Interval, Resampling, percentile_interval
-from kgdyn.koopman.covariances import Covariances, as_segments, block_covariances
+from kgdyn.koopman.bootstrap import Resampling
+from kgdyn.koopman.covariances import Covariances, block_covariances
+from kgdyn.koopman.intervals import Interval, Scale
+from kgdyn.koopman.reversible import (
+    Estimator,
+    estimate_matrices,
+    estimate_moments,
+    estimator_columns,
+)
 
 __all__ = ["ChapmanKolmogorovTest", "ck_test"]
 
@@ -19,6 +25,15 @@ __all__ = ["ChapmanKolmogorovTest", "ck_test"]
 @dataclass(frozen=True)
 class ChapmanKolmogorovTest:
     """K(lagtime)^n beside K(n lagtime), element by element (Xie et al. 2019, Eq. 6).
+
+    The same is asked of what is seen of states: the probability of state j, n lag times after a
+    start in state i,
+
+        P_ij(n) = <chi_i(t) chi_j(t + n lagtime)> / <chi_i(t)>,
+
+    counted in the data, against (C00 K^n)_ij / sum_j (C00)_ij from the pairs one lag time apart.
+    Its rows sum to 1. For crisp states it is K(n lagtime) itself; for soft ones it is not, is never
+    negative, and needs no inverse, so that its error is smaller.
 
     Attributes
     ----------
@@ -30,6 +45,11 @@ class ChapmanKolmogorovTest:
         95% of each.
     lagtime : int, frames.
     frame_interval : float, ps.
+    state_predictions, state_estimates : (n_steps, n_states, n_states) arrays
+        P_ij(n), from one lag time and counted; moments as ``estimator`` takes them.
+    state_prediction_interval, state_estimate_interval : Interval or None
+        95% of each.
+    estimator : str
     """
 
     steps: NDArray[np.int64]
@@ -40,22 +60,25 @@ class ChapmanKolmogorovTest:
     lagtime: int
     frame_interval: float
     resampling: Resampling | None = None
+    state_predictions: NDArray[np.float64] | None = None
+    state_estimates: NDArray[np.float64] | None = None
+    state_prediction_interval: Interval | None = None
+    state_estimate_interval: Interval | None = None
+    estimator: Estimator = "plain"
 
     @property
     def inside(self) -> NDArray[np.bool_]:
         """(n_steps, n_states, n_states): the prediction lies in the estimate's interval."""
-        if self.estimate_interval is None:
-            raise ValueError("ck_test was made without resampling: there are no intervals")
-        rounding = 1e-12  # at n = 1 both are the same number
-        bounds = self.estimate_interval
-        result: NDArray[np.bool_] = (self.predictions >= bounds.lower - rounding) & (
-            self.predictions <= bounds.upper + rounding
-        )
-        return result
+        return _inside(self.predictions, self.estimate_interval)
+
+    @property
+    def state_inside(self) -> NDArray[np.bool_]:
+        """The same of the state-to-state probabilities."""
+        return _inside(self.state_predictions, self.state_estimate_interval)
 
     @property
     def largest_difference(self) -> float:
-        """Over all elements and steps."""
+        """Over all elements of K and steps."""
         return float(np.abs(self.predictions - self.estimates).max())
 
 
@@ -66,8 +89,9 @@ def ck_test(
     n_steps: int = 5,
     frame_interval: float = 1.0,
     resampling: Resampling | None = None,
+    estimator: Estimator = "plain",
 ) -> ChapmanKolmogorovTest:
-    """Compare K(lagtime)^n with K(n lagtime) for n = 1 ... n_steps.
+    """Compare K(lagtime)^n with K(n lagtime) for n = 1 ... n_steps, and what is seen of states.
 
     Parameters
     ----------
@@ -78,6 +102,8 @@ def ck_test(
     frame_interval : float, ps.
     resampling : Resampling, optional
         Makes 95% intervals.
+    estimator : {"plain", "reversible", "stationary"}
+        As for :func:`kgdyn.koopman.estimate_koopman_model`.
 
     Raises
     ------
@@ -87,7 +113,8 @@ def ck_test(
     """
     if n_steps < 1:
         raise ValueError(f"n_steps must be at least 1, received {n_steps}")
-    segments = as_segments(state_probabilities)
+    segments, columns = estimator_columns(state_probabilities, estimator)
+    n_states = segments[0].shape[-1]
     longest = max(len(segment) for segment in segments)
     if longest <= n_steps * lagtime:
         raise ValueError(
@@ -95,43 +122,67 @@ def ck_test(
             f"frames, received {n_steps} * {lagtime}"
         )
 
-    def power(blocks: Covariances, exponent: int) -> NDArray[np.float64]:
-        matrices = koopman_matrices(blocks.cov_00, blocks.cov_0t)
-        result: NDArray[np.float64] = np.linalg.matrix_power(matrices, exponent)
-        return result
-
-    one_step = block_covariances(segments, lagtime).combined()
     steps = np.arange(1, n_steps + 1)
-    predictions = np.stack([power(one_step, int(n))[0] for n in steps])
-    estimates = np.stack(
-        [power(block_covariances(segments, int(n) * lagtime).combined(), 1)[0] for n in steps]
-    )
-    predicted = estimated = None
+    scales: dict[str, Scale] = {"matrix": "probability", "states": "probability"}
+
+    def predict(blocks: Covariances) -> dict[str, NDArray[np.float64]]:
+        """(n_blocks, n_steps, n_states, n_states) each."""
+        matrices = estimate_matrices(blocks, estimator, n_states)
+        powers = np.stack([np.linalg.matrix_power(matrices, int(n)) for n in steps], axis=1)
+        start = estimate_moments(blocks, estimator, n_states)[0]
+        return {"matrix": powers, "states": _shares(start[:, None] @ powers)}
+
+    def estimate(blocks: Covariances) -> dict[str, NDArray[np.float64]]:
+        """(n_blocks, n_states, n_states) each."""
+        later = estimate_moments(blocks, estimator, n_states)[1]
+        return {"matrix": estimate_matrices(blocks, estimator, n_states), "states": _shares(later)}
+
+    predicted = predict(block_covariances(columns, lagtime).combined())
+    estimated = [estimate(block_covariances(columns, int(n) * lagtime).combined()) for n in steps]
+    around: dict[str, Interval] = {}
+    counted: list[dict[str, Interval]] = []
     if resampling is not None:
-        samples = resampling.samples(resampling.covariances(segments, lagtime))
-        predicted = _stack([percentile_interval(power(samples, int(n))) for n in steps])
-        estimated = _stack(
-            [
-                resampling.interval(
-                    resampling.covariances(segments, int(n) * lagtime),
-                    lambda blocks: power(blocks, 1),
-                )
-                for n in steps
-            ]
-        )
+        around = resampling.intervals(resampling.covariances(columns, lagtime), predict, scales)
+        for n in steps:
+            blocks = resampling.covariances(columns, int(n) * lagtime)
+            counted.append(resampling.intervals(blocks, estimate, scales))
     return ChapmanKolmogorovTest(
         steps=readonly(steps),
-        predictions=readonly(predictions),
-        estimates=readonly(estimates),
-        prediction_interval=predicted,
-        estimate_interval=estimated,
+        predictions=readonly(predicted["matrix"][0]),
+        estimates=readonly(np.stack([found["matrix"][0] for found in estimated])),
+        prediction_interval=around.get("matrix"),
+        estimate_interval=_stack([found["matrix"] for found in counted]),
         lagtime=int(lagtime),
         frame_interval=float(frame_interval),
         resampling=resampling,
+        state_predictions=readonly(predicted["states"][0]),
+        state_estimates=readonly(np.stack([found["states"][0] for found in estimated])),
+        state_prediction_interval=around.get("states"),
+        state_estimate_interval=_stack([found["states"] for found in counted]),
+        estimator=estimator,
     )
 
 
-def _stack(intervals: Sequence[Interval]) -> Interval:
+def _shares(moments: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rows that sum to 1. Rows of moments sum to <chi_i>, as states sum to 1."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        result: NDArray[np.float64] = moments / moments.sum(axis=-1, keepdims=True)
+    return result
+
+
+def _inside(predictions: NDArray[np.float64] | None, bounds: Interval | None) -> NDArray[np.bool_]:
+    if bounds is None or predictions is None:
+        raise ValueError("ck_test was made without resampling: there are no intervals")
+    rounding = 1e-12  # at n = 1 both are the same number
+    result: NDArray[np.bool_] = (predictions >= bounds.lower - rounding) & (
+        predictions <= bounds.upper + rounding
+    )
+    return result
+
+
+def _stack(intervals: Sequence[Interval]) -> Interval | None:
+    if not intervals:
+        return None
     return Interval(
         np.stack([interval.lower for interval in intervals]),
         np.stack([interval.upper for interval in intervals]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,10 @@ class Covariances:
     n_pairs : (n_blocks,) array of float64
         Pairs of frames times targets.
     lagtime : int, frames.
+    block_of, target_of : (n_blocks,) arrays of int, or None
+        Which block of time, and which target, a block is of; None once blocks are combined, and
+        for targets that are kept together. Segments with the same number of targets are taken as
+        parts of one system.
     """
 
     cov_00: NDArray[np.float64]
@@ -38,10 +42,31 @@ class Covariances:
     sum_t: NDArray[np.float64]
     n_pairs: NDArray[np.float64]
     lagtime: int
+    block_of: NDArray[np.int64] | None = None
+    target_of: NDArray[np.int64] | None = None
 
     @property
     def n_blocks(self) -> int:
         return len(self.n_pairs)
+
+    def without_each(self, share: float = 1.0) -> Covariances:
+        """(n_blocks) combined blocks: the sum over all blocks, less ``share`` of one of them."""
+
+        def leave(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+            return readonly(sums.sum(axis=0) - share * sums)
+
+        return self._each(leave)
+
+    def merged(self, labels: NDArray[np.int64]) -> Covariances:
+        """Blocks with the same label added up; one block for each label, in rising order."""
+        names, places = np.unique(labels, return_inverse=True)
+
+        def add(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+            result = np.zeros((len(names), *sums.shape[1:]))
+            np.add.at(result, places, sums)
+            return readonly(result)
+
+        return self._each(add)
 
     def combined(self, weights: ArrayLike | None = None) -> Covariances:
         """One block: the sum over all blocks, each counted ``weights`` times.
@@ -56,13 +81,16 @@ class Covariances:
         def add(sums: NDArray[np.float64]) -> NDArray[np.float64]:
             return readonly(np.tensordot(matrix, sums, axes=1))
 
+        return self._each(add)
+
+    def _each(self, change: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Covariances:
         return Covariances(
-            add(self.cov_00),
-            add(self.cov_0t),
-            add(self.cov_tt),
-            add(self.sum_0),
-            add(self.sum_t),
-            add(self.n_pairs),
+            change(self.cov_00),
+            change(self.cov_0t),
+            change(self.cov_tt),
+            change(self.sum_0),
+            change(self.sum_t),
+            change(self.n_pairs),
             self.lagtime,
         )
 
@@ -153,7 +181,9 @@ def block_covariances(
             "lagtime must be shorter than the longest segment, which has "
             f"{max(len(segment) for segment in segments)} frames, received {lagtime}"
         )
-    parts: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
+    sums: list[list[NDArray[np.float64]]] = [[] for _ in range(6)]
+    owners: list[tuple[int, int, int]] = []
+    n_time = 0
     for segment in segments:
         n_pairs = len(segment) - lagtime
         if n_pairs <= 0:
@@ -161,19 +191,38 @@ def block_covariances(
         n_blocks = 1 if block_length is None else max(1, round(n_pairs / block_length))
         for start, stop in _equal_parts(n_pairs, n_blocks):
             now, later = segment[start:stop], segment[start + lagtime : stop + lagtime]
-            if by_target:
-                parts += [(now[:, k], later[:, k]) for k in range(segment.shape[1])]
+            if by_target:  # (n_targets, n_frames, n_states)
+                now, later = now.transpose(1, 0, 2), later.transpose(1, 0, 2)
             else:
-                n_states = segment.shape[2]
-                parts.append((now.reshape(-1, n_states), later.reshape(-1, n_states)))
+                now, later = (part.reshape(1, -1, part.shape[2]) for part in (now, later))
+            turned = now.transpose(0, 2, 1)
+            found = (
+                turned @ now,
+                turned @ later,
+                later.transpose(0, 2, 1) @ later,
+                now.sum(axis=1),
+                later.sum(axis=1),
+                np.full(len(now), float(now.shape[1])),
+            )
+            for store, values in zip(sums, found, strict=True):
+                store.append(values)
+            owners += [(n_time, segment.shape[1], target) for target in range(len(now))]
+            n_time += 1
+    systems = sorted({owner[1:] for owner in owners})
+    names = {system: number for number, system in enumerate(systems)}
+    cov_00, cov_0t, cov_tt, sum_0, sum_t, count = (
+        readonly(np.concatenate(store)) for store in sums
+    )
     return Covariances(
-        cov_00=readonly(np.stack([now.T @ now for now, _ in parts])),
-        cov_0t=readonly(np.stack([now.T @ later for now, later in parts])),
-        cov_tt=readonly(np.stack([later.T @ later for _, later in parts])),
-        sum_0=readonly(np.stack([now.sum(axis=0) for now, _ in parts])),
-        sum_t=readonly(np.stack([later.sum(axis=0) for _, later in parts])),
-        n_pairs=readonly(np.array([float(len(now)) for now, _ in parts])),
-        lagtime=lagtime,
+        cov_00,
+        cov_0t,
+        cov_tt,
+        sum_0,
+        sum_t,
+        count,
+        lagtime,
+        block_of=readonly([owner[0] for owner in owners], np.int64),
+        target_of=readonly([names[owner[1:]] for owner in owners], np.int64) if by_target else None,
     )
 
 

@@ -9,13 +9,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kgdyn.frames import readonly
-from kgdyn.koopman.bootstrap import Interval, Resampling, percentile_interval
+from kgdyn.koopman.bootstrap import Resampling
 from kgdyn.koopman.covariances import Covariances, as_segments, block_covariances
+from kgdyn.koopman.intervals import Interval, JackknifeErrors
 from kgdyn.koopman.reversible import equilibrium_moments, with_products
 
 __all__ = ["DetailedBalance", "detailed_balance"]
 
 _ROUNDING = 1e-9
+_DRAWS = 4000
 
 
 @dataclass(frozen=True)
@@ -29,9 +31,10 @@ class DetailedBalance:
     interval : Interval or None
         95% of each element alone.
     contradicted : bool or None
-        Whether the largest net flow, in units of its error, is beyond what 95% of resampled data
-        show around a flow of zero: one test for all pairs of states. None without resampling. Of
-        reversible chains 3% were accused with three states, 9% with five.
+        Whether the largest net flow, in units of its error, is beyond what 95% of data without a
+        flow would show: one test for all pairs of states. None without resampling. Of 400
+        reversible chains each, 6.5 and 5.0% were accused with three states (40 and 100 blocks of
+        data), 3.8 and 5.3% with five (43 and 20 blocks); the error of such a share is 1.1%.
     verdict : str
         The same in words.
     """
@@ -79,11 +82,14 @@ def detailed_balance(
     interval, contradicted = None, None
     verdict = "not tested: without resampling a net flow has no error to compare it with"
     if resampling is not None:
-        samples = _net_fluxes(
-            resampling.samples(resampling.covariances(products, lagtime)), n_states
-        )
-        interval = percentile_interval(samples)
-        contradicted = _beyond_chance(fluxes, samples)
+        blocks = resampling.covariances(products, lagtime)
+
+        def statistic(some: Covariances) -> dict[str, NDArray[np.float64]]:
+            return {"fluxes": _net_fluxes(some, n_states)}
+
+        interval = resampling.intervals(blocks, statistic, {})["fluxes"]
+        errors = resampling.errors(blocks, statistic)["fluxes"]
+        contradicted = _beyond_chance(errors, resampling.seed)
         verdict = (
             "the data contradict detailed balance: there is a net flow of probability in a cycle, "
             "and a reversible estimator would hide it"
@@ -101,14 +107,28 @@ def _net_fluxes(blocks: Covariances, n_states: int) -> NDArray[np.float64]:
     return result
 
 
-def _beyond_chance(fluxes: NDArray[np.float64], samples: NDArray[np.float64]) -> bool:
-    """One test of all pairs: the largest |flux| / error against that of samples around it."""
-    pairs = np.triu_indices(len(fluxes), 1)
-    found = fluxes[pairs]
-    drawn = samples[:, pairs[0], pairs[1]]
-    drawn = drawn[np.isfinite(drawn).all(axis=1)]
-    if len(drawn) < 2:
+def _beyond_chance(fluxes: JackknifeErrors, seed: int) -> bool:
+    """One test of all pairs: the largest |flux| / error beyond 95% of those of no flow.
+
+    Without a flow the ratios follow Student's t, correlated as the blocks' influences are: drawn
+    as sums of influences with random normal factors. Each is compared at its own degrees of
+    freedom, through the probability of a larger one, so that pairs with few events do not decide.
+    """
+    from scipy.special import chdtri, stdtr
+
+    pairs = np.triu_indices(len(fluxes.estimate), 1)
+    found, error = fluxes.estimate[pairs], fluxes.error[pairs]
+    influences = fluxes.influences[:, pairs[0], pairs[1]]
+    real = np.isfinite(error) & (error > _ROUNDING) & np.isfinite(influences).all(axis=0)
+    if not real.any():
         return False
-    error = np.maximum(drawn.std(axis=0), _ROUNDING)
-    bound = np.percentile(np.abs((drawn - found) / error).max(axis=1), 95.0)
-    return bool(np.abs(found / error).max() > max(float(bound), 1.0))
+    degrees = fluxes.degrees[pairs][real]
+    ratios = np.abs(found[real] / error[real])
+    rng = np.random.default_rng(seed)
+    steps = influences[:, real] / np.sqrt((influences[:, real] ** 2).sum(axis=0))
+    normal = rng.standard_normal((_DRAWS, len(steps))) @ steps
+    # One chi-square for all pairs: their errors come from the same blocks.
+    quantiles = rng.random(_DRAWS)[:, None]
+    drawn = np.abs(normal) / np.sqrt(chdtri(degrees, quantiles) / degrees)
+    chance = stdtr(degrees, -drawn).min(axis=1)
+    return bool(stdtr(degrees, -ratios).min() < np.percentile(chance, 5.0))

@@ -10,9 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kgdyn.frames import readonly
-from kgdyn.koopman._spectrum import koopman_matrices, nontrivial_eigenvalues, relaxation_times
-from kgdyn.koopman.bootstrap import Interval, Resampling
-from kgdyn.koopman.covariances import Covariances, as_segments, block_covariances
+from kgdyn.koopman._spectrum import nontrivial_eigenvalues, relaxation_times
+from kgdyn.koopman.bootstrap import Resampling
+from kgdyn.koopman.covariances import block_covariances
+from kgdyn.koopman.intervals import Interval
+from kgdyn.koopman.model_intervals import timescales_interval
+from kgdyn.koopman.reversible import Estimator, estimate_matrices, estimator_columns
 
 __all__ = ["ImpliedTimescales", "implied_timescales"]
 
@@ -36,6 +39,7 @@ class ImpliedTimescales:
     interval: Interval | None
     frame_interval: float
     resampling: Resampling | None = None
+    estimator: Estimator = "plain"
 
     @property
     def lagtimes_ps(self) -> NDArray[np.float64]:
@@ -50,6 +54,7 @@ def implied_timescales(
     lagtimes: Sequence[int],
     frame_interval: float = 1.0,
     resampling: Resampling | None = None,
+    estimator: Estimator = "plain",
 ) -> ImpliedTimescales:
     """Timescales of the Koopman models of several lag times.
 
@@ -61,6 +66,8 @@ def implied_timescales(
     frame_interval : float, ps.
     resampling : Resampling, optional
         Makes 95% intervals.
+    estimator : {"plain", "reversible", "stationary"}
+        As for :func:`kgdyn.koopman.estimate_koopman_model`.
 
     Raises
     ------
@@ -69,18 +76,18 @@ def implied_timescales(
     """
     if len(lagtimes) == 0:
         raise ValueError("lagtimes: at least one lag time is needed, received none")
-    segments = as_segments(state_probabilities)
+    segments, columns = estimator_columns(state_probabilities, estimator)
+    n_states = segments[0].shape[-1]
     values, lower, upper = [], [], []
     for lagtime in lagtimes:
         lag = lagtime * frame_interval
-
-        def times(blocks: Covariances, lag: float = lag) -> NDArray[np.float64]:
-            matrices = koopman_matrices(blocks.cov_00, blocks.cov_0t)
-            return relaxation_times(nontrivial_eigenvalues(matrices), lag)
-
-        values.append(times(block_covariances(segments, lagtime).combined())[0])
+        matrices = estimate_matrices(
+            block_covariances(columns, lagtime).combined(), estimator, n_states
+        )
+        values.append(relaxation_times(nontrivial_eigenvalues(matrices), lag)[0])
         if resampling is not None:
-            bounds = resampling.interval(resampling.covariances(segments, lagtime), times)
+            blocks = resampling.covariances(columns, lagtime)
+            bounds = timescales_interval(resampling, blocks, lag, estimator, n_states)
             lower.append(bounds.lower)
             upper.append(bounds.upper)
     return ImpliedTimescales(
@@ -89,4 +96,5 @@ def implied_timescales(
         interval=Interval(np.stack(lower), np.stack(upper)) if resampling is not None else None,
         frame_interval=float(frame_interval),
         resampling=resampling,
+        estimator=estimator,
     )

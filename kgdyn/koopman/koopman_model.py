@@ -16,11 +16,12 @@ from kgdyn.koopman._spectrum import (
     relaxation_times,
     stationary_distributions,
 )
-from kgdyn.koopman.bootstrap import Interval, Resampling, percentile_interval
-from kgdyn.koopman.covariances import Covariances, as_segments, block_covariances
+from kgdyn.koopman.bootstrap import Resampling
+from kgdyn.koopman.covariances import Covariances, block_covariances
 from kgdyn.koopman.eigenvectors import eigenvectors
-from kgdyn.koopman.passage_times import passage_matrices, residence_vectors
-from kgdyn.koopman.reversible import ESTIMATORS, Estimator, estimate_matrices, with_products
+from kgdyn.koopman.intervals import Interval
+from kgdyn.koopman.model_intervals import model_intervals
+from kgdyn.koopman.reversible import Estimator, estimate_matrices, estimator_columns
 from kgdyn.koopman.to_deeptime import transfer_operator_model
 
 __all__ = ["KoopmanModel", "estimate_koopman_model"]
@@ -50,6 +51,11 @@ class KoopmanModel:
         How the intervals were made.
     estimator : str
         "plain", "reversible" or "stationary": how K was estimated.
+    eigenvalues_interval : Interval or None
+        Of real eigenvalues; NaN for complex ones.
+    independent_blocks : float or None
+        On how many independent blocks of data the least certain of K, the timescales and the
+        populations rests: fewer than there are where few blocks hold the events that count.
     """
 
     koopman_matrix: NDArray[np.float64]
@@ -66,6 +72,8 @@ class KoopmanModel:
     mean_first_passage_times_interval: Interval | None = None
     residence_times_interval: Interval | None = None
     estimator: Estimator = "plain"
+    eigenvalues_interval: Interval | None = None
+    independent_blocks: float | None = None
 
     @property
     def n_states(self) -> int:
@@ -141,8 +149,8 @@ def estimate_koopman_model(
     lagtime : int, frames.
     frame_interval : float, ps.
     resampling : Resampling, optional
-        Makes 95% intervals for K, its stationary distribution, timescales, the populations, mean
-        first passage and residence times, by the same estimator.
+        Makes 95% intervals for K, its stationary distribution, eigenvalues, timescales, the
+        populations, mean first passage and residence times, by the same estimator.
     estimator : {"plain", "reversible", "stationary"}
         - "plain": K = C00^-1 C0t. Assumes nothing of equilibrium or reversibility.
         - "reversible": (C00 + Ctt) / 2 and (C0t + C0t^T) / 2 in their place. Assumes reversible
@@ -164,16 +172,16 @@ def estimate_koopman_model(
         For an unknown estimator, or weights of "stationary" that leave no positive covariance;
         for a bad shape, rows that do not sum to 1, a lag time longer than every segment, or
         states that are linear combinations of each other (C00 singular).
+
+    Warns
+    -----
+    RuntimeWarning
+        With ``resampling``: if there are few blocks, or an interval rests on few of them.
     """
-    if estimator not in ESTIMATORS:
-        raise ValueError(f"estimator must be one of {ESTIMATORS}, received {estimator!r}")
-    segments = as_segments(state_probabilities)
+    segments, columns = estimator_columns(state_probabilities, estimator)
     n_states = segments[0].shape[-1]
     total = block_covariances(segments, lagtime).combined()
-    columns, used = segments, total
-    if estimator == "stationary":
-        columns = with_products(segments)
-        used = block_covariances(columns, lagtime).combined()
+    used = total if columns is segments else block_covariances(columns, lagtime).combined()
     matrix = estimate_matrices(used, estimator, n_states)[0]
     if not np.isfinite(matrix).all():
         raise ValueError(
@@ -181,9 +189,11 @@ def estimate_koopman_model(
             "defined; some state is never visited, or is a combination of the others"
         )
     intervals: dict[str, Interval] = {}
+    independent = None
     if resampling is not None:
-        samples = resampling.samples(resampling.covariances(columns, lagtime))
-        intervals = _intervals(samples, lagtime * frame_interval, estimator, n_states)
+        blocks = resampling.covariances(columns, lagtime)
+        lag = lagtime * frame_interval
+        intervals, independent = model_intervals(resampling, blocks, lag, estimator, n_states)
     return KoopmanModel(
         koopman_matrix=readonly(matrix),
         lagtime=int(lagtime),
@@ -193,24 +203,9 @@ def estimate_koopman_model(
         vamp2_score=_vamp2(total),
         resampling=resampling,
         estimator=estimator,
+        independent_blocks=independent,
         **intervals,
     )
-
-
-def _intervals(
-    samples: Covariances, lag: float, estimator: Estimator, n_states: int
-) -> dict[str, Interval]:
-    matrices = estimate_matrices(samples, estimator, n_states)
-    populations = samples.sum_0[:, :n_states] / samples.n_pairs[:, None]
-    times = relaxation_times(nontrivial_eigenvalues(matrices), lag)
-    return {
-        "koopman_matrix_interval": percentile_interval(matrices),
-        "stationary_distribution_interval": percentile_interval(stationary_distributions(matrices)),
-        "timescales_interval": percentile_interval(times),
-        "populations_interval": percentile_interval(populations),
-        "mean_first_passage_times_interval": percentile_interval(passage_matrices(matrices, lag)),
-        "residence_times_interval": percentile_interval(residence_vectors(matrices, lag)),
-    }
 
 
 def _populations(segments: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:

@@ -11,12 +11,20 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from kgdyn.koopman._spectrum import koopman_matrices, stationary_distributions
-from kgdyn.koopman.covariances import Covariances
+from kgdyn.koopman.covariances import Covariances, as_segments
 
-__all__ = ["ESTIMATORS", "Estimator", "equilibrium_moments", "estimate_matrices", "with_products"]
+__all__ = [
+    "ESTIMATORS",
+    "Estimator",
+    "equilibrium_moments",
+    "estimate_matrices",
+    "estimate_moments",
+    "estimator_columns",
+    "with_products",
+]
 
 Float = NDArray[np.float64]
 Estimator = Literal["plain", "reversible", "stationary"]
@@ -69,10 +77,12 @@ def equilibrium_moments(blocks: Covariances, n_states: int) -> tuple[Float, Floa
     )
 
 
-def estimate_matrices(blocks: Covariances, estimator: Estimator, n_states: int) -> Float:
-    """(n_blocks, n_states, n_states) K of each block; NaN where it is not defined.
+def estimate_moments(
+    blocks: Covariances, estimator: Estimator, n_states: int
+) -> tuple[Float, Float]:
+    """(n_blocks, n_states, n_states) <chi chi^T> and <chi(t) chi(t + lagtime)^T>, up to a factor.
 
-    "stationary" needs the columns of :func:`with_products`.
+    As the estimator takes them; "stationary" needs the columns of :func:`with_products`.
 
     Raises
     ------
@@ -80,7 +90,7 @@ def estimate_matrices(blocks: Covariances, estimator: Estimator, n_states: int) 
         For an unknown estimator.
     """
     if estimator == "plain":
-        return koopman_matrices(blocks.cov_00, blocks.cov_0t)
+        return blocks.cov_00, blocks.cov_0t
     if estimator == "reversible":
         cov_00, cov_0t = 0.5 * (blocks.cov_00 + blocks.cov_tt), blocks.cov_0t
     elif estimator == "stationary":
@@ -89,9 +99,35 @@ def estimate_matrices(blocks: Covariances, estimator: Estimator, n_states: int) 
         raise ValueError(
             f'estimator must be "plain", "reversible" or "stationary", received {estimator!r}'
         )
-    matrices = koopman_matrices(cov_00, 0.5 * (cov_0t + np.swapaxes(cov_0t, -1, -2)))
+    return cov_00, 0.5 * (cov_0t + np.swapaxes(cov_0t, -1, -2))
+
+
+def estimate_matrices(blocks: Covariances, estimator: Estimator, n_states: int) -> Float:
+    """(n_blocks, n_states, n_states) K of each block; NaN where it is not defined.
+
+    As :func:`estimate_moments`.
+    """
+    cov_00, cov_0t = estimate_moments(blocks, estimator, n_states)
+    matrices = koopman_matrices(cov_00, cov_0t)
+    if estimator == "plain":
+        return matrices
     # Weights can be negative. Without a positive cov_00 eigenvalues need not be real.
-    for matrix, covariance in zip(matrices, cov_00, strict=True):
-        if np.isfinite(matrix).all() and np.linalg.eigvalsh(covariance)[0] <= 0.0:
-            matrix[:] = np.nan
+    defined = np.flatnonzero(np.isfinite(matrices).all(axis=(1, 2)))
+    matrices[defined[np.linalg.eigvalsh(cov_00[defined])[:, 0] <= 0.0]] = np.nan
     return matrices
+
+
+def estimator_columns(
+    state_probabilities: ArrayLike | Sequence[ArrayLike], estimator: Estimator
+) -> tuple[list[Float], list[Float]]:
+    """Segments of state probabilities, and the columns whose covariances the estimator needs.
+
+    Raises
+    ------
+    ValueError
+        For an unknown estimator, or as :func:`kgdyn.koopman.as_segments`.
+    """
+    if estimator not in ESTIMATORS:
+        raise ValueError(f"estimator must be one of {ESTIMATORS}, received {estimator!r}")
+    segments = as_segments(state_probabilities)
+    return segments, with_products(segments) if estimator == "stationary" else segments

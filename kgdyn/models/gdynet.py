@@ -47,7 +47,7 @@ class GDyNet(SkippingModel):
         n_states: Int, at least 2.
         elements: Sequence of int, atomic numbers (or bead types) that the model will know.
         n_neighbors: Int, M.
-        lagtime: Int, in frames, that the model is trained at.
+        lagtime: Int, in frames, that the model is trained at, or that `kgdyn select` recommends.
         frame_interval: Float, ps between frames of the training data.
         targets: String, what the targets are, for example an MDAnalysis selection.
         n_features: Int, length of an atom's vector.
@@ -69,6 +69,10 @@ class GDyNet(SkippingModel):
             "which kind" would be a perfectly slow function, and the score would find that.
         target_pools: Sequence of `"mean"`, `"max"` and `"sum"`: how a target's vector is made of
             those of its atoms, side by side, see `kgdyn.layers.TargetPooling`.
+        n_outputs: Int, columns of the softmax, at least `n_states`, which it is if not given. With
+            more of them the network has room for faster processes too, and the states are made of
+            the `n_states - 1` slowest functions. Losses and metrics are then those of the
+            outputs: compile with `VAMP2Score(n_outputs)`.
 
     Attributes:
         compiled_convolution: Bool, not saved. On a processor, in float32, convolutions are compiled
@@ -87,7 +91,9 @@ class GDyNet(SkippingModel):
         training: Bool.
 
     Output: `(n_targets_total, n_states)` float32, rows sum to 1; for pairs
-    `(n_targets_total, 2, n_states)`. With `pooling="global"` frames stand for targets.
+    `(n_targets_total, 2, n_states)`. With `pooling="global"` frames stand for targets. With more
+    outputs than states, pairs give the outputs that the score is of, `(n_targets_total, 2,
+    n_outputs)`; frames give states, which mean nothing before `fix_states`.
 
     Ragged tensors are TensorFlow's, and so is training. With Keras on JAX or torch a model file
     predicts through `kgdyn.assign_states`, or `call_flat` on a `FlatGraph` of arrays.
@@ -117,6 +123,7 @@ class GDyNet(SkippingModel):
         envelope: bool = False,
         pooling: str = "targets",
         target_pools: Sequence[str] = ("mean",),
+        n_outputs: int | None = None,
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("autocast", False)
@@ -174,8 +181,10 @@ class GDyNet(SkippingModel):
         self.target_pooling = TargetPooling(target_pools, dtype=policy)
         self.target_pools = self.target_pooling.pools
         self.frame_pooling = TargetPooling(dtype=policy) if pooling == "global" else None
-        self.head = StateHead(n_states, n_hidden, dropout, weight_decay, dtype=policy)
-        self.simplex_map = SimplexMap(n_states)
+        simplex_map = SimplexMap(n_states, n_outputs)
+        self.n_outputs = simplex_map.n_outputs
+        self.head = StateHead(self.n_outputs, n_hidden, dropout, weight_decay, dtype=policy)
+        self.simplex_map = simplex_map  # the last layer, also in the order of weights
         self._build_layers()
 
     def _build_layers(self) -> None:
@@ -185,13 +194,13 @@ class GDyNet(SkippingModel):
         for convolution in self.convolutions:
             convolution.build(nodes, (None, self.n_neighbors), (None, self.n_neighbors, n_basis))
         self.head.build((None, len(self.target_pools) * self.n_features))
-        self.simplex_map.build((None, self.n_states))
+        self.simplex_map.build((None, self.n_outputs))
         self.built = True
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         _needs_tensorflow("ragged inputs", "use kgdyn.assign_states or call_flat")
+        n_neighbors = None if self.variable_neighbors else self.n_neighbors
         if "t" not in inputs:
-            n_neighbors = None if self.variable_neighbors else self.n_neighbors
             return self.call_flat(flatten_graphs(inputs, n_neighbors), training=training)
         # Both frames of all pairs in one pass.
         both = {
@@ -199,15 +208,21 @@ class GDyNet(SkippingModel):
             for name in inputs["t"]
         }
         ops = keras.ops
-        probabilities = self.call(both, training=training)
-        return ops.transpose(ops.reshape(probabilities, (2, -1, self.n_states)), (1, 0, 2))
+        # Scores are of all outputs. Where these are as many as states, the map does not matter.
+        mapped = self.n_outputs == self.n_states
+        graph = flatten_graphs(both, n_neighbors)
+        probabilities = self.call_flat(graph, training=training, mapped=mapped)
+        return ops.transpose(ops.reshape(probabilities, (2, -1, self.n_outputs)), (1, 0, 2))
 
     def _resolve_auto_jit_compile(self) -> bool:
         """XLA only where asked for: batches differ in shape, and it recompiles for each shape."""
         return False
 
-    def call_flat(self, graph: FlatGraph, training: bool | None = None) -> Any:
-        """The network on one disjoint graph; (n_targets, n_states), or (n_frames, n_states)."""
+    def call_flat(self, graph: FlatGraph, training: bool | None = None, mapped: bool = True) -> Any:
+        """The network on one disjoint graph; (n_targets, n_states), or (n_frames, n_states).
+
+        With `mapped=False` the outputs as they are before the simplex map: n_outputs columns.
+        """
         nodes = self.embedding(graph.species)
         compiled = graph.centers is None and self._has_compiled_convolutions()
         edges: Any
@@ -249,7 +264,8 @@ class GDyNet(SkippingModel):
             )
 
         def read_out(pooled: Any) -> Any:
-            return self.simplex_map(self.head(pooled, training=training))
+            outputs = self.head(pooled, training=training)
+            return self.simplex_map(outputs) if mapped else keras.ops.cast(outputs, "float32")
 
         return (self.in_xla(read_out) if training else read_out)(pooled)
 
@@ -296,16 +312,16 @@ class GDyNet(SkippingModel):
         """Make states of the outputs: find the simplex map on these pairs and keep it.
 
         Args:
-            pairs: A dataset of pairs, or an array `(n_pairs, 2, n_states)` of this model's
+            pairs: A dataset of pairs, or an array `(n_pairs, 2, n_outputs)` of this model's
                 unmapped outputs.
             steps: Int, batches to use; all of the dataset, up to 400,000 pairs, if not given.
 
         Returns:
-            The matrix, `(n_states, n_states)`; states are ordered by population.
+            The matrix, `(n_outputs, n_states)`; states are ordered by population.
         """
         self.simplex_map.reset()
         outputs = pairs if isinstance(pairs, np.ndarray) else self._outputs(pairs, steps)
-        matrix = fit_simplex_map(outputs[:, 0], outputs[:, 1])
+        matrix = fit_simplex_map(outputs[:, 0], outputs[:, 1], n_states=self.n_states)
         self.simplex_map.set_matrix(matrix)
         return matrix
 
@@ -344,6 +360,7 @@ class GDyNet(SkippingModel):
             "envelope": self.envelope,
             "pooling": self.pooling,
             "target_pools": list(self.target_pools),
+            "n_outputs": self.n_outputs,
         }
 
     @classmethod

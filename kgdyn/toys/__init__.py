@@ -2,5 +2,15 @@
 
 from kgdyn.toys.li_fcc_s import LiInFccSulfur, site_labels, state_labels
 from kgdyn.toys.markov_chain import MarkovChain
+from kgdyn.toys.switching_shell import SwitchingShell, four_state_chain
+from kgdyn.toys.two_processes import TwoProcesses
 
-__all__ = ["LiInFccSulfur", "MarkovChain", "site_labels", "state_labels"]
+__all__ = [
+    "LiInFccSulfur",
+    "MarkovChain",
+    "SwitchingShell",
+    "TwoProcesses",
+    "four_state_chain",
+    "site_labels",
+    "state_labels",
+]

@@ -75,7 +75,7 @@ class OneTraining:
         whole = Position()
         pairs = self._pairs(model, seed, whole)
         loss, metric = loss_and_metric(
-            self.settings.score, model.n_states, self.settings.reversible
+            self.settings.score, model.n_outputs, self.settings.reversible
         )
         model.compile(
             optimizer=make_optimizer(self.settings, len(pairs)),

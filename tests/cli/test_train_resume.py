@@ -23,6 +23,11 @@ SIZES = ["--lagtime", "1", "--n-states", "2", "--n-neighbors", "4", "--batch-siz
 SMALL = ["--set", "model.n_convolutions=1", "--set", "model.n_features=4", "--stride", "2"]
 
 
+def options_of(trajectory: Path) -> list[str | Path]:
+    """25 batches an epoch, a checkpoint after each."""
+    return [trajectory, *SIZES, *SMALL, "--epochs", "3", "--checkpoint-every", "0"]
+
+
 def start(*arguments: str | Path) -> subprocess.Popen[str]:
     script = "from kgdyn.cli.app import app; app()"
     return subprocess.Popen(
@@ -56,13 +61,20 @@ def stop_within_an_epoch(process: subprocess.Popen[str], folder: Path, number: i
     raise AssertionError(f"ended by itself: {process.communicate()}")
 
 
+@pytest.fixture(scope="module")
+def whole(hopping: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a training that nothing disturbs."""
+    folder = tmp_path_factory.mktemp("whole")
+    run(*options_of(hopping), "--output", folder, "-q")
+    return folder
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["kill -9", "Ctrl-C"])
-def test_killed_and_continued(number: int, hopping: Path, tmp_path: Path) -> None:
-    """25 batches an epoch, a checkpoint after each: the kill comes in the middle of one."""
-    options = [hopping, *SIZES, *SMALL, "--epochs", "3", "--checkpoint-every", "0"]
-    one, other = tmp_path / "killed", tmp_path / "whole"
-    process = start(*options, "--output", one)
+def test_killed_and_continued(number: int, hopping: Path, whole: Path, tmp_path: Path) -> None:
+    """The kill comes in the middle of an epoch."""
+    one, other = tmp_path / "killed", whole
+    process = start(*options_of(hopping), "--output", one)
     stop_within_an_epoch(process, one, number)
     out, err = process.communicate()
     if number == signal.SIGKILL:
@@ -75,7 +87,6 @@ def test_killed_and_continued(number: int, hopping: Path, tmp_path: Path) -> Non
     # The folder knows all the rest.
     out = run("--output", one)
     assert re.search(r"going on at epoch [23], batch \d+", out)
-    run(*options, "--output", other, "-q")
     mine, theirs = (load_model(folder / "model.keras") for folder in (one, other))
     for left, right in zip(mine.weights, theirs.weights, strict=True):
         np.testing.assert_array_equal(left, right, err_msg=left.path)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from kgdyn.cli._validation_files import Validation
 from kgdyn.cli.validate import validate_states
-from kgdyn.koopman import label_markov_model, one_hot
+from kgdyn.koopman import estimate_koopman_model, label_markov_model, one_hot
 from kgdyn.toys import MarkovChain
 
 CHAIN = MarkovChain(np.array([[0.96, 0.03, 0.01], [0.06, 0.92, 0.02], [0.05, 0.05, 0.9]]))
@@ -69,7 +69,10 @@ def test_files_hold_the_result(soft: NDArray[np.float64], tmp_path: Path) -> Non
     assert (values["n_states"], values["n_pairs"]) == (3, 4 * 1496)
     assert values["ck_inside"] == int(result.ck.inside.sum())
     assert values["ck_elements"] == result.ck.inside.size
-    assert values["intervals"].startswith("95% bootstrap over time blocks of ")
+    assert values["intervals"].startswith("95% jackknife over time blocks of ")
+    assert values["estimator"] == "plain"
+    assert values["independent_blocks"] == model.independent_blocks
+    assert values["ck_states_inside"] == int(result.ck.state_inside.sum())
     assert "true" not in values
 
     rows = read_rows(tmp_path / "out" / "timescales.csv")
@@ -100,7 +103,13 @@ def test_files_hold_the_result(soft: NDArray[np.float64], tmp_path: Path) -> Non
             ("upper", result.ck.estimate_interval.upper),
         ):
             np.testing.assert_allclose(float(row[name]), array[at], rtol=1e-6, atol=1e-9)
+            if name != "predicted":
+                continue
+            np.testing.assert_allclose(
+                float(row["states_predicted"]), result.ck.state_predictions[at], rtol=1e-6
+            )
         assert row["inside"] == str(bool(result.ck.inside[at]))
+        assert row["states_inside"] == str(bool(result.ck.state_inside[at]))
 
 
 def test_true_states_stand_beside(
@@ -144,3 +153,23 @@ def test_a_true_state_that_no_frame_has(
     printed = capsys.readouterr().out
     assert "frames of true state 2 assigned rightly: there are none" in printed
     assert "nan" in printed
+
+
+@pytest.mark.parametrize("estimator", ["reversible", "stationary"])
+def test_another_estimator(
+    estimator: str, soft: NDArray[np.float64], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = validate_states([soft], LAG, INTERVAL, tmp_path, estimator=estimator)
+    expected = estimate_koopman_model([soft], lagtime=LAG, estimator=estimator)  # type: ignore[arg-type]
+    np.testing.assert_allclose(result.model.koopman_matrix, expected.koopman_matrix, rtol=1e-12)
+    assert result.timescales.estimator == result.ck.estimator == estimator
+    np.testing.assert_allclose(result.ck.predictions[0], expected.koopman_matrix, rtol=1e-12)
+    assert read_json(tmp_path / "koopman.json")["estimator"] == estimator
+    assert "intervals: 95% jackknife over time blocks of" in capsys.readouterr().out
+
+
+def test_estimators_that_cannot_be(soft: NDArray[np.float64], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"estimator must be one of .* received 'fast'"):
+        validate_states([soft], LAG, INTERVAL, tmp_path, estimator="fast")
+    with pytest.raises(ValueError, match=r'of the estimator "plain" only, received .*reversible'):
+        validate_states([soft], LAG, INTERVAL, tmp_path, crosscheck=True, estimator="reversible")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from kgdyn.koopman import Resampling, ck_test, one_hot
+from kgdyn.koopman import Resampling, ck_test, estimate_koopman_model, one_hot
 from kgdyn.toys import MarkovChain
 
 CHAIN = np.array([[0.95, 0.05], [0.1, 0.9]])
@@ -62,7 +62,8 @@ def test_lumped_states_fail(rng: np.random.Generator) -> None:
     chain = np.array([[0.9, 0.1, 0.0], [0.1, 0.88, 0.02], [0.0, 0.01, 0.99]])
     labels = np.minimum(MarkovChain(chain).sample(4000, 5, rng=rng), 1)
     found = ck_test(one_hot(labels, 2), lagtime=2, resampling=Resampling(200, n_samples=300))
-    assert not found.inside[2:].any()
+    assert not found.inside[3:].any()
+    assert not found.state_inside[3:].any()
     assert found.largest_difference > 0.03
 
 
@@ -94,3 +95,66 @@ def test_refuses_no_step() -> None:
 def test_refuses_more_steps_than_frames() -> None:
     with pytest.raises(ValueError, match=r"which has 20 frames, received 5 \* 4"):
         ck_test(np.full((20, 2), 0.5), lagtime=4, n_steps=5)
+
+
+@pytest.mark.parametrize("n_states", [2, 4])
+def test_state_probabilities_equal_the_loop(n_states: int, rng: np.random.Generator) -> None:
+    """Of soft states: the share of chi_j after chi_i, and what one lag time predicts."""
+    segments = soft_segments(n_states, rng)
+    found = ck_test(segments, lagtime=3, n_steps=3)
+    first = np.zeros((n_states, n_states))
+    for segment in segments:
+        for start in range(len(segment) - 3):
+            for target in range(segment.shape[1]):
+                first += np.outer(segment[start, target], segment[start, target])
+    power = np.eye(n_states)
+    for step in range(1, 4):
+        counted = np.zeros((n_states, n_states))
+        weight = np.zeros(n_states)
+        for segment in segments:
+            for start in range(len(segment) - 3 * step):
+                for target in range(segment.shape[1]):
+                    now, later = segment[start, target], segment[start + 3 * step, target]
+                    counted += np.outer(now, later)
+                    weight += now
+        power = power @ loop_matrix(segments, 3)
+        predicted = first @ power / first.sum(axis=1)[:, None]
+        assert found.state_estimates is not None
+        assert found.state_predictions is not None
+        np.testing.assert_allclose(
+            found.state_estimates[step - 1], counted / weight[:, None], rtol=0, atol=1e-10
+        )
+        np.testing.assert_allclose(found.state_predictions[step - 1], predicted, rtol=0, atol=1e-8)
+        np.testing.assert_allclose(found.state_predictions[step - 1].sum(axis=1), 1, atol=1e-9)
+    np.testing.assert_allclose(found.state_predictions[0], found.state_estimates[0], atol=1e-9)
+
+
+def test_crisp_states_move_as_k_says(rng: np.random.Generator) -> None:
+    chi = one_hot(MarkovChain(CHAIN).sample(3000, 2, rng=rng), 2)
+    found = ck_test(chi, lagtime=2, n_steps=4, resampling=Resampling(150))
+    np.testing.assert_allclose(found.state_predictions, found.predictions, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(found.state_estimates, found.estimates, rtol=0, atol=1e-9)
+    assert found.state_inside.all()
+
+
+@pytest.mark.parametrize("estimator", ["reversible", "stationary"])
+def test_other_estimators(estimator: str, rng: np.random.Generator) -> None:
+    segments = soft_segments(3, rng)
+    found = ck_test(segments, lagtime=2, n_steps=2, estimator=estimator)  # type: ignore[arg-type]
+    for step in (1, 2):
+        model = estimate_koopman_model(
+            segments,
+            lagtime=2 * step,
+            estimator=estimator,  # type: ignore[arg-type]
+        )
+        np.testing.assert_allclose(
+            found.estimates[step - 1], model.koopman_matrix, rtol=0, atol=1e-12
+        )
+    power = found.estimates[0] @ found.estimates[0]
+    np.testing.assert_allclose(found.predictions[1], power, rtol=0, atol=1e-12)
+    assert found.estimator == estimator
+
+
+def test_an_unknown_estimator_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"estimator must be one of .* received 'fast'"):
+        ck_test(np.full((9, 2), 0.5), lagtime=1, estimator="fast")  # type: ignore[arg-type]

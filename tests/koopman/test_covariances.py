@@ -119,3 +119,35 @@ def test_refuses_a_lagtime_beyond_the_data() -> None:
     segments = [np.full((5, 1, 2), 0.5), np.full((7, 1, 2), 0.5)]
     with pytest.raises(ValueError, match="longest segment, which has 7 frames, received 7"):
         block_covariances(segments, 7)
+
+
+def test_without_each_is_the_sum_over_the_others(rng: np.random.Generator) -> None:
+    blocks = block_covariances([rng.dirichlet([1, 1, 1], size=(50, 2))], 2, 8)
+    whole = blocks.without_each()
+    part = blocks.without_each(0.25)
+    for left_out in range(blocks.n_blocks):
+        weights = np.ones(blocks.n_blocks)
+        weights[left_out] = 0.0
+        expected = blocks.combined(weights)
+        np.testing.assert_allclose(whole.cov_0t[left_out], expected.cov_0t[0], rtol=1e-12)
+        weights[left_out] = 0.75
+        np.testing.assert_allclose(
+            part.sum_t[left_out], blocks.combined(weights).sum_t[0], rtol=1e-12
+        )
+
+
+def test_merged_adds_blocks_of_equal_label(rng: np.random.Generator) -> None:
+    blocks = block_covariances([rng.dirichlet([1, 1, 1], size=(50, 2))], 2, 12)
+    merged = blocks.merged(np.array([7, 3, 7, 3]))
+    np.testing.assert_allclose(merged.cov_00[0], blocks.cov_00[[1, 3]].sum(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(merged.n_pairs[1], blocks.n_pairs[[0, 2]].sum(), rtol=1e-12)
+    assert blocks.target_of is None
+    np.testing.assert_array_equal(blocks.block_of, np.arange(4))
+
+
+def test_blocks_know_their_time_and_target(rng: np.random.Generator) -> None:
+    segments = [rng.dirichlet([1, 1], size=shape) for shape in ((22, 2), (3, 2), (12, 3), (12, 2))]
+    blocks = block_covariances(segments, 2, 10, by_target=True)
+    np.testing.assert_array_equal(blocks.block_of, [0, 0, 1, 1, 2, 2, 3, 3, 3, 4, 4])
+    # Segments of two targets are of one system, that of three is another; one has one pair only.
+    np.testing.assert_array_equal(blocks.target_of, [0, 1, 0, 1, 0, 1, 2, 3, 4, 0, 1])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -90,3 +92,25 @@ def test_refuses_no_lag_time() -> None:
 def test_refuses_a_lag_time_beyond_the_data() -> None:
     with pytest.raises(ValueError, match="longest segment, which has 5 frames, received 7"):
         implied_timescales(np.full((5, 2), 0.5), lagtimes=[1, 7])
+
+
+@pytest.mark.filterwarnings("ignore:some intervals rest on as little as")
+@pytest.mark.parametrize("estimator", ["reversible", "stationary"])
+def test_other_estimators(estimator: str, rng: np.random.Generator) -> None:
+    segments = soft_segments(rng)
+    arguments: dict[str, Any] = {"resampling": Resampling(10), "estimator": estimator}
+    found = implied_timescales(segments, lagtimes=[1, 3], **arguments)
+    assert found.estimator == estimator
+    assert found.interval is not None
+    for row, lagtime in enumerate([1, 3]):
+        model = estimate_koopman_model(segments, lagtime=lagtime, **arguments)
+        assert model.timescales_interval is not None
+        np.testing.assert_allclose(found.timescales[row], model.timescales(), rtol=1e-9)
+        np.testing.assert_allclose(
+            found.interval.upper[row], model.timescales_interval.upper, rtol=1e-9
+        )
+
+
+def test_an_unknown_estimator_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"estimator must be one of .* received 'fast'"):
+        implied_timescales(np.full((9, 2), 0.5), lagtimes=[1], estimator="fast")  # type: ignore[arg-type]

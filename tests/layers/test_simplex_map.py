@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from kgdyn.koopman.simplex_map import lumping_map
 from kgdyn.layers import SimplexMap
 
 
@@ -66,3 +67,26 @@ def test_rows_must_sum_to_one(bad: list[list[float]]) -> None:
 def test_at_least_two_states() -> None:
     with pytest.raises(ValueError, match="n_states must be at least 2, received 1"):
         SimplexMap(1)
+
+
+def test_more_outputs_than_states(rng: np.random.Generator) -> None:
+    """Until a matrix is set, output k counts to state k modulo 2."""
+    probabilities = rng.dirichlet(np.ones(5), 6)
+    layer = SimplexMap(2, n_outputs=5)
+    lumped = np.stack([probabilities[:, ::2].sum(axis=1), probabilities[:, 1::2].sum(axis=1)], 1)
+    np.testing.assert_allclose(layer(probabilities), lumped, rtol=1e-6, atol=0.0)
+    assert layer.compute_output_shape((None, 5)) == (None, 2)
+    matrix = rng.dirichlet(np.ones(2), 5)
+    layer.set_matrix(matrix)
+    np.testing.assert_allclose(layer(probabilities), probabilities @ matrix, rtol=1e-6, atol=0.0)
+    with pytest.raises(ValueError, match=r"matrix must have shape \(5, 2\), received \(2, 2\)"):
+        layer.set_matrix(np.eye(2))
+    layer.reset()
+    np.testing.assert_array_equal(layer.matrix, lumping_map(5, 2))
+    again = SimplexMap.from_config(layer.get_config())
+    assert (again.n_states, again.n_outputs) == (2, 5)
+
+
+def test_fewer_outputs_than_states() -> None:
+    with pytest.raises(ValueError, match="n_outputs must be at least n_states, 3, received 2"):
+        SimplexMap(3, n_outputs=2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--slow"):
-        # The longest first, so that one of two workers does not end on it alone.
-        items.sort(key=lambda item: "test_demo.py" not in item.nodeid)
+        # The longest files first, so that one of several workers does not end on one alone.
+        n_slow = Counter(item.path for item in items if "slow" in item.keywords)
+        items.sort(key=lambda item: ("test_demo.py" not in item.nodeid, -n_slow[item.path]))
         return
     for item in items:
         if "slow" in item.keywords:

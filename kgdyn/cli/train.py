@@ -21,7 +21,9 @@ def train(
     ] = None,
     config: Annotated[
         Path | None,
-        typer.Option(help="TOML file with tables data, model and training; options here override it."),
+        typer.Option(
+            help="TOML file with tables data, model and training; options here override it."
+        ),
     ] = None,
     lagtime: Annotated[int | None, typer.Option(help="Lag time, in frames. Needed.")] = None,
     n_states: Annotated[int | None, typer.Option(help="States to find. Needed.")] = None,

@@ -98,6 +98,7 @@ class _Worker:
 
     def __init__(self, folder: Path, number: int, cores: Sequence[int]) -> None:
         self.task: Task | None = None
+        self.reader: threading.Thread | None = None
         self.log = folder / f"worker-{number}.log"
         count = str(len(cores))
         environment = {
@@ -127,7 +128,8 @@ class _Worker:
                 answers.put((self, json.loads(line)))
             answers.put((self, None))
 
-        threading.Thread(target=read, daemon=True).start()
+        self.reader = threading.Thread(target=read, daemon=True)
+        self.reader.start()
 
     def give(self, task: Task) -> None:
         """A task to do; a worker that died is noticed by the end of its answers."""
@@ -183,6 +185,10 @@ def _end(workers: Sequence[_Worker]) -> None:
             with suppress(BrokenPipeError):
                 process.stdin.close()  # no more tasks
         process.wait()
+        if worker.reader is not None:
+            worker.reader.join()  # it comes to the end of what the process wrote
+        if process.stdout is not None:
+            process.stdout.close()
 
 
 def _cores() -> list[int]:

@@ -29,9 +29,9 @@ from kgdyn.toys import LiInFccSulfur, state_labels
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--small", action="store_true", help="a run of 4 ns, 2 epochs")
+    parser.add_argument("--small", action="store_true", help="a run of 2 ns, 2 epochs")
     arguments = parser.parse_args()
-    system = LiInFccSulfur(duration=4.0 if arguments.small else 60.0, seed=1)
+    system = LiInFccSulfur(duration=2.0 if arguments.small else 60.0, seed=1)
 
     topology, coordinates = (arguments.folder / f"li_fcc_s.{kind}" for kind in ("data", "dcd"))
     if not coordinates.is_file():
@@ -49,7 +49,7 @@ def main() -> None:
     train, validation = kgdyn.split_by_time(first, [0.8, 0.2], n_blocks=10)
 
     keras.utils.set_random_seed(0)
-    lag = {"lagtime": 100, "n_neighbors": 12, "stride": 1 if arguments.small else 5}
+    lag = {"lagtime": 100, "n_neighbors": 12, "stride": 2 if arguments.small else 5}
     model = kgdyn.GDyNet(
         n_states=2,
         elements=run.elements,

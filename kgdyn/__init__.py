@@ -13,6 +13,8 @@ Data flows one way, a room each:
 ``scores``         VAMP-1, VAMP-2, VAMP-E: function, loss, metric
 ``training``       tf.data pipelines, training in one call, state assignment
 ``selection``      number of states and lag time, chosen on held-out data
+``novelty``        how far a surrounding is from those of the training
+``live``           frames as they come: states, running statistics, outputs
 ``baselines``      a linear method beside the network: the floor, missed processes
 ``koopman``        Koopman matrix, timescales, CK test, errors; the simplex map
 ``plots``          one function a figure
@@ -52,15 +54,22 @@ _HOME = {
     "held_out_vamp_e": "scores",
     "vamp2_score": "scores",
     "vamp_score": "scores",
+    "assign_novelty": "training",
     "assign_states": "training",
+    "fit_novelty": "training",
     "frames_dataset": "training",
     "pairs_dataset": "training",
     "train_gdynet": "training",
     "select_model": "selection",
+    "LiveAnalysis": "live",
+    "StatesFile": "live",
+    "read_states": "live",
     "linear_vamp_floor": "baselines",
     "missed_process_verdict": "baselines",
     "neighbor_distance_features": "baselines",
+    "Convergence": "koopman",
     "Resampling": "koopman",
+    "RunningKoopman": "koopman",
     "ck_test": "koopman",
     "estimate_koopman_model": "koopman",
     "implied_timescales": "koopman",
@@ -73,7 +82,9 @@ _ROOMS = (
     "graphs",
     "koopman",
     "layers",
+    "live",
     "models",
+    "novelty",
     "plots",
     "scores",
     "selection",
@@ -91,8 +102,17 @@ if TYPE_CHECKING:
         neighbor_distance_features,
     )
     from kgdyn.frames import Frame, TargetGroups
-    from kgdyn.koopman import Resampling, ck_test, estimate_koopman_model, implied_timescales
-    from kgdyn.models import GDyNet, load_model
+    from kgdyn.koopman import (
+        Convergence,
+        Resampling,
+        RunningKoopman,
+        ck_test,
+        estimate_koopman_model,
+        implied_timescales,
+    )
+    from kgdyn.live import LiveAnalysis, StatesFile, read_states
+    from kgdyn.models import GDyNet
+    from kgdyn.models.load_model import load_model
     from kgdyn.scores import (
         VAMP2Loss,
         VAMP2Score,
@@ -103,7 +123,14 @@ if TYPE_CHECKING:
         vamp_score,
     )
     from kgdyn.selection import select_model
-    from kgdyn.training import assign_states, frames_dataset, pairs_dataset, train_gdynet
+    from kgdyn.training import (
+        assign_novelty,
+        assign_states,
+        fit_novelty,
+        frames_dataset,
+        pairs_dataset,
+        train_gdynet,
+    )
     from kgdyn.trajectories import (
         Trajectory,
         from_universe,

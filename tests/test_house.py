@@ -33,16 +33,23 @@ MAY_IMPORT = {
     "graphs": {"frames", "_threads"},
     "layers": {"_threads"},
     # The last layer is found by Koopman analysis; a model file names its loss and metric.
-    "models": {"layers", "koopman", "scores"},
+    "models": {"layers", "koopman", "scores", "novelty"},
     "scores": {"koopman"},
-    "training": {"models", "scores", "graphs", "trajectories", "elements", "frames", "_atomic"},
+    "training": {
+        *("models", "scores", "graphs", "trajectories", "elements", "frames", "_atomic", "novelty"),
+    },
     "koopman": {"frames"},
     "selection": {"training", "models", "koopman", "trajectories", "frames", "_atomic"},
     "baselines": {"graphs", "trajectories", "koopman", "elements", "frames"},
+    "novelty": {"graphs", "frames", "elements"},
+    "live": {
+        *("training", "models", "koopman", "graphs", "novelty", "trajectories", "elements"),
+        *("frames", "_atomic"),
+    },
     "plots": {"koopman", "selection"},
     "toys": {"frames"},
 }
-KERAS_ROOMS = {"layers", "models", "scores", "training", "cli"}
+KERAS_ROOMS = {"layers", "models", "scores", "training", "live", "cli"}
 # Only in these rooms; None: anywhere. The second: only inside of functions.
 FOREIGN: dict[str, tuple[set[str] | None, bool]] = {
     "keras": (KERAS_ROOMS, False),

@@ -1,4 +1,4 @@
-"""The verdict on missed processes in ``kgdyn validate``."""
+"""The verdict on missed processes in ``kgdyn validate`` and ``kgdyn select``."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ def report_missed_processes(
     probabilities: list[Any],
     trajectories: list[Any],
     lagtime: int,
-    output: Path,
+    record: Path,
     scores: list[float] | None = None,
 ) -> Any:
-    """Print the verdict, and add it to ``koopman.json`` as ``missed_process``.
+    """Print the verdict, and add it to a JSON file as ``missed_process``.
 
     Parameters
     ----------
     probabilities : list of (n_frames, n_targets, n_states) arrays, one a segment.
     trajectories : list of Trajectory, the frames they are of.
     lagtime : int, frames.
-    output : Path
-        Folder of the validation.
+    record : Path
+        A JSON file that is there: ``koopman.json``, ``selection.json``.
     scores : list of float, optional
         Validation scores of restarts.
 
@@ -55,7 +55,7 @@ def report_missed_processes(
     console.print(f"[bold]Missed processes:[/] {_escaped(title)}", highlight=False)
     for line in rest:
         console.print(_escaped(line), highlight=False)
-    _add_to_json(output / "koopman.json", verdict)
+    _add_to_json(record, verdict)
     return verdict
 
 

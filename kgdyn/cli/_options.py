@@ -24,6 +24,13 @@ Trajectories = Annotated[
         "or with --topology any that MDAnalysis reads; or frame stores."
     ),
 ]
+TrajectoriesOrNone = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        help="Trajectory files (LAMMPS dump, gdynet .npz, XDATCAR, extxyz ...), "
+        "or with --topology any that MDAnalysis reads; or frame stores."
+    ),
+]
 Targets = Annotated[
     str | None,
     typer.Option(help='What to assign: an MDAnalysis selection, such as "element Li".'),

@@ -128,12 +128,12 @@ def print_table(result: Validation, console: Console) -> None:
     )
     console.print(
         f"CK test at {lag:g} ps, n = 1..{len(ck.steps)}: {int(ck.inside.sum())} of "
-        f"{ck.inside.size} predictions inside the 95% intervals of the estimates; "
+        f"{ck.inside.size} predictions agree with the estimates (95% interval of the difference); "
         f"largest difference {ck.largest_difference:.4f}"
     )
     console.print(
         f"of probabilities from state to state: {int(ck.state_inside.sum())} of "
-        f"{ck.state_inside.size} inside"
+        f"{ck.state_inside.size} agree"
     )
     console.print(f"intervals: {model.resampling.describe()}")
     if result.assigned is not None:

@@ -7,8 +7,10 @@ import typer
 from kgdyn.cli.assign import assign
 from kgdyn.cli.convert import convert
 from kgdyn.cli.demo import demo
+from kgdyn.cli.follow import follow
 from kgdyn.cli.inspect import inspect
 from kgdyn.cli.launch import launch
+from kgdyn.cli.monitor import monitor
 from kgdyn.cli.select import select
 from kgdyn.cli.train import train
 from kgdyn.cli.validate import validate
@@ -39,5 +41,5 @@ def main(
     """Learn what atoms do: states and their kinetics from molecular dynamics."""
 
 
-for _command in (demo, inspect, convert, train, select, assign, validate, launch):
+for _command in (demo, inspect, convert, train, select, assign, validate, monitor, follow, launch):
     app.command()(_command)

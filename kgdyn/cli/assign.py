@@ -19,6 +19,13 @@ def assign(
     trajectories: options.Trajectories,
     model: Annotated[Path, typer.Option(help="A model.keras that kgdyn trained.")],
     output: Annotated[Path, typer.Option(help="A .npy or .h5 file.")],
+    novelty: Annotated[
+        Path | None,
+        typer.Option(
+            help="A .npy file for how far surroundings are from those of the training, shape "
+            "(n_frames, n_targets); above 1 the training has hardly any."
+        ),
+    ] = None,
     targets: options.Targets = None,
     groupby: options.GroupBy = "atoms",
     topology: options.Topology = None,
@@ -38,7 +45,14 @@ def assign(
 
     if output.suffix not in (".npy", ".h5", ".hdf5"):
         raise ValueError(f"output must end in .npy, .h5 or .hdf5, received {output}")
+    if novelty is not None and novelty.suffix != ".npy":
+        raise ValueError(f"novelty must end in .npy, received {novelty}")
     network = load_model(model)
+    if novelty is not None and network.novelty is None:
+        raise ValueError(
+            f"{model}: does not know the surroundings that it was trained on; "
+            "kgdyn.training.fit_novelty(model, trajectories) tells it"
+        )
     found = options.read_trajectories(
         trajectories,
         targets=targets,
@@ -63,6 +77,8 @@ def assign(
     write_array(output, values, attributes)
     shares = ", ".join(f"{100 * share:.2f}%" for share in values.mean(axis=(0, 1)))
     say(f"{output}: {values.shape[0]} frames, {values.shape[1]} targets; mean of states {shares}")
+    if novelty is not None:
+        _write_novelty(network, found, novelty)
 
 
 def assign_with_progress(model: Any, trajectory: Any) -> np.ndarray[Any, Any]:
@@ -71,3 +87,26 @@ def assign_with_progress(model: Any, trajectory: Any) -> np.ndarray[Any, Any]:
 
     with progress_bar("assigning") as report:
         return assign_states(model, trajectory, progress=report)
+
+
+def _write_novelty(model: Any, trajectories: list[Any], path: Path) -> None:
+    """Write the distances from the training; name the farthest."""
+    from kgdyn.cli._files import write_array
+    from kgdyn.training import assign_novelty
+    from kgdyn.training.graph_builder import GraphBuilder
+
+    parts = []
+    for trajectory in trajectories:
+        with progress_bar("comparing") as report:
+            parts.append(assign_novelty(model, trajectory, progress=report))
+    values = np.concatenate(parts)
+    write_array(path, values, {})
+    number = int(np.argmax([part.max() for part in parts]))
+    frame, target = np.unravel_index(int(parts[number].argmax()), parts[number].shape)
+    build = GraphBuilder([trajectories[number]], model.n_neighbors, n_hops=1)
+    graphs = build(np.zeros(1, np.int32), np.array([frame]))
+    say(
+        f"{path}: {100.0 * float((values > 1.0).mean()):.2f}% beyond what the training has; "
+        f"farthest {values.max():.2f}, {trajectories[number].where(int(frame))}, target {target} "
+        f"(counted from 0): {model.novelty.explain(graphs, int(target))}"
+    )

@@ -89,6 +89,14 @@ def select(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Start again, whatever the folder holds.")
     ] = False,
+    floor: Annotated[
+        bool,
+        typer.Option(
+            "--floor/--no-floor",
+            help="Compare the recommended model with a linear method on the frames that it never "
+            "saw, and say which slow process it missed.",
+        ),
+    ] = True,
     quiet: options.Quiet = False,
 ) -> None:
     """Choose number of states and lag time by training and testing on held-out data.
@@ -174,6 +182,15 @@ def select(
     print_selection(result, console)
     if result.recommended is None:
         raise typer.Exit(1)
+    if floor and result.held_out is not None:
+        from kgdyn.cli._missed_processes import report_missed_processes
+
+        report_missed_processes(
+            result.held_out.state_probabilities,
+            result.held_out.trajectories,
+            result.recommended.lagtime,
+            output / "selection.json",
+        )
     settings["model"].update(n_states=result.n_states, lagtime=result.lagtime)
     write_config(output / "config.toml", settings)
     write_record(result, output, found, fractions, how)

@@ -23,9 +23,17 @@ _CK_STEPS = 5
 
 @user_errors
 def validate(
-    trajectories: options.Trajectories,
-    model: Annotated[Path, typer.Option(help="A model.keras that kgdyn trained.")],
     output: Annotated[Path, typer.Option(help="Folder for tables and figures.")],
+    trajectories: options.TrajectoriesOrNone = None,
+    model: Annotated[
+        Path | None, typer.Option(help="A model.keras that kgdyn trained. Needed for trajectories.")
+    ] = None,
+    states: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="In place of trajectories: states that `kgdyn monitor` or `kgdyn follow` wrote."
+        ),
+    ] = None,
     targets: options.Targets = None,
     groupby: options.GroupBy = "atoms",
     topology: options.Topology = None,
@@ -70,6 +78,16 @@ def validate(
     """Test a model on held-out data: timescales over lag times, CK test, populations."""
     set_quiet(quiet)
     _check_estimator(estimator, crosscheck)
+    if (states is None) == (trajectories is None):
+        raise ValueError("trajectories with --model, or --states: one of them is needed")
+    if states is not None:
+        if labels is not None or start is not None or model is not None:
+            raise ValueError("--states is used whole, without --model, --labels and --start")
+        recorded, lag, interval = _recorded(states, lagtime, frame_interval)
+        validate_states(recorded, lag, interval, output, crosscheck=crosscheck, estimator=estimator)
+        return
+    if model is None or trajectories is None:
+        raise ValueError("--model is needed to assign the states of trajectories")
     load_tensorflow()
     from kgdyn.cli.assign import assign_with_progress
     from kgdyn.models import load_model
@@ -109,7 +127,27 @@ def validate(
     if floor:
         from kgdyn.cli._missed_processes import report_missed_processes, restart_scores
 
-        report_missed_processes(probabilities, found, lag, output, restart_scores(model))
+        report_missed_processes(
+            probabilities, found, lag, output / "koopman.json", restart_scores(model)
+        )
+
+
+def _recorded(
+    paths: list[Path], lagtime: int | None, frame_interval: float | None
+) -> tuple[list[Any], int, float]:
+    """Segments, lag time in frames, and frame interval in ps of recorded states."""
+    from kgdyn.live import read_states
+
+    found = [read_states(path) for path in paths]
+    if lagtime is None:
+        raise ValueError("--lagtime is needed with --states, in frames")
+    given = {part.frame_interval for part in found}
+    if frame_interval is None and given == {None}:
+        raise ValueError(f"{paths[0]}: does not know the time between frames: --frame-interval")
+    if frame_interval is None and len(given) > 1:
+        raise ValueError(f"--states must have the same frame interval, received {given} ps")
+    interval = next(iter(given)) if frame_interval is None else frame_interval
+    return [segment for part in found for segment in part.segments], lagtime, float(interval or 0.0)
 
 
 def validate_states(

@@ -5,6 +5,7 @@ NumPy only: works on any array of state probabilities, whichever model made them
 
 from kgdyn.koopman.bootstrap import Resampling, resampling_for
 from kgdyn.koopman.ck_test import ChapmanKolmogorovTest, ck_test
+from kgdyn.koopman.convergence import Convergence
 from kgdyn.koopman.correlation_times import correlation_time
 from kgdyn.koopman.covariances import Covariances, as_segments, block_covariances
 from kgdyn.koopman.crispness import Crispness, crispness
@@ -22,6 +23,7 @@ from kgdyn.koopman.intervals import Interval
 from kgdyn.koopman.koopman_model import KoopmanModel, estimate_koopman_model
 from kgdyn.koopman.markov_labels import label_markov_model, one_hot
 from kgdyn.koopman.passage_times import mean_first_passage_times, residence_times
+from kgdyn.koopman.running_koopman import RunningKoopman
 from kgdyn.koopman.simplex_map import fit_simplex_map
 from kgdyn.koopman.site_adjacency import site_adjacency
 from kgdyn.koopman.site_model import SiteModel, estimate_site_model, site_model
@@ -34,6 +36,7 @@ from kgdyn.koopman.to_deeptime import (
 __all__ = [
     "ChapmanKolmogorovTest",
     "Comparison",
+    "Convergence",
     "Covariances",
     "Crispness",
     "Crosscheck",
@@ -43,6 +46,7 @@ __all__ = [
     "Interval",
     "KoopmanModel",
     "Resampling",
+    "RunningKoopman",
     "SiteModel",
     "as_segments",
     "block_covariances",

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kgdyn.koopman.correlation_times import correlation_time
-from kgdyn.koopman.covariances import Covariances, as_segments, block_covariances
+from kgdyn.koopman.covariances import Covariances, as_segments, many_block_covariances
 from kgdyn.koopman.intervals import (
     Interval,
     JackknifeErrors,
@@ -21,13 +21,26 @@ from kgdyn.koopman.intervals import (
     percentile_interval,
 )
 
-__all__ = ["Interval", "Resampling", "percentile_interval", "resampling_for"]
+__all__ = [
+    "FEWEST_BLOCKS",
+    "FEWEST_TIMES",
+    "MANY_TARGETS",
+    "TARGET_GROUPS",
+    "TIMES_PER_BLOCK",
+    "Interval",
+    "Resampling",
+    "percentile_interval",
+    "resampling_for",
+    "resampling_scheme",
+]
 
-_TIMES_PER_BLOCK = 10
-_FEWEST_BLOCKS = 10
+TIMES_PER_BLOCK = 10
+# Correlation times that a block must have, or intervals are too narrow.
+FEWEST_TIMES = 4.0
+FEWEST_BLOCKS = 10
 _MOST_BLOCKS = 50
-_MANY_TARGETS = 20
-_TARGET_GROUPS = 60
+MANY_TARGETS = 20
+TARGET_GROUPS = 60
 
 
 @dataclass(frozen=True)
@@ -94,13 +107,31 @@ class Resampling:
         RuntimeWarning
             If there are fewer than 10 blocks (of time, or targets, of either for both).
         """
+        return self.many_covariances(segments, [lagtime])[0]
+
+    def many_covariances(
+        self,
+        segments: Sequence[NDArray[np.float64]],
+        lagtimes: Sequence[int],
+        *,
+        together: bool = False,
+    ) -> list[Covariances]:
+        """The same at several lag times, for which the data are read once.
+
+        ``together`` as for :func:`kgdyn.koopman.covariances.many_block_covariances`; raises and
+        warns as :meth:`covariances`.
+        """
+        apart = self.by_target or self.two_way
+        length = None if self.by_target else self.block_length
+        found = many_block_covariances(segments, lagtimes, length, apart, together=together)
         if self.by_target:
-            found = block_covariances(segments, lagtime, None, True)
-            found = found.merged(_checked(found.target_of))
+            found = [part.merged(_checked(part.target_of)) for part in found]
         elif self.two_way:
-            found = _grouped(block_covariances(segments, lagtime, self.block_length, True))
-        else:
-            found = block_covariances(segments, lagtime, self.block_length)
+            found = [_grouped(part) for part in found]
+        return [self.checked(part) for part in found]
+
+    def checked(self, found: Covariances) -> Covariances:
+        """``found``, if it has blocks enough; raises and warns as :meth:`covariances`."""
         count = found.n_blocks
         if self.two_way:
             count = min(len(np.unique(_checked(k))) for k in (found.block_of, found.target_of))
@@ -109,12 +140,12 @@ class Resampling:
                 "intervals need at least 2 blocks of data, received 1: use a shorter "
                 f"block_length than {self.block_length} frames, or several targets"
             )
-        if count < _FEWEST_BLOCKS:
+        if count < FEWEST_BLOCKS:
             warnings.warn(
-                f"intervals rest on only {count} blocks of data, at least {_FEWEST_BLOCKS} are "
+                f"intervals rest on only {count} blocks of data, at least {FEWEST_BLOCKS} are "
                 "wanted: take them as a rough indication",
                 RuntimeWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
         return found
 
@@ -216,21 +247,55 @@ def resampling_for(
     segments = as_segments(state_probabilities)
     memory = max(correlation_time(segments, lagtime), float(lagtime))
     n_frames = sum(len(segment) for segment in segments)
-    wanted = _TIMES_PER_BLOCK * memory
     lengths = np.array([len(segment) - lagtime for segment in segments if len(segment) > lagtime])
-    available = np.maximum(1, np.round(lengths / wanted)).sum()
-    if available < _FEWEST_BLOCKS:
-        block_length = max(1, int(min(wanted, n_frames / _FEWEST_BLOCKS)))
-        if min(segment.shape[1] for segment in segments) >= _MANY_TARGETS:
+    wanted = TIMES_PER_BLOCK * memory
+    found = resampling_scheme(
+        memory,
+        n_frames,
+        available=float(np.maximum(1, np.round(lengths / wanted)).sum()),
+        n_targets=min(segment.shape[1] for segment in segments),
+        seed=seed,
+        longest_lagtime=longest_lagtime,
+    )
+    if not found.two_way and found.block_length < FEWEST_TIMES * memory:
+        warnings.warn(
+            f"the data hold only {n_frames / memory:.0f} correlation times, at least "
+            f"{FEWEST_BLOCKS * TIMES_PER_BLOCK} are wanted: blocks of {found.block_length} frames "
+            "are not independent, and intervals too narrow",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return found
+
+
+def resampling_scheme(
+    memory: float,
+    n_frames: int,
+    *,
+    available: float,
+    n_targets: int,
+    seed: int = 0,
+    longest_lagtime: int | None = None,
+) -> Resampling:
+    """The rule of :func:`resampling_for`, for data of which only a few numbers are known.
+
+    Parameters
+    ----------
+    memory : float, frames
+        The correlation time, at least the lag time.
+    n_frames : int
+    available : float
+        Blocks of ten correlation times that there are.
+    n_targets : int
+        In the segment that has fewest.
+    seed, longest_lagtime
+        As for :func:`resampling_for`.
+    """
+    wanted = TIMES_PER_BLOCK * memory
+    if available < FEWEST_BLOCKS:
+        block_length = max(1, int(min(wanted, n_frames / FEWEST_BLOCKS)))
+        if n_targets >= MANY_TARGETS:
             return Resampling(block_length=block_length, two_way=True, seed=seed)
-        if block_length < 4.0 * memory:
-            warnings.warn(
-                f"the data hold only {n_frames / memory:.0f} correlation times, at least "
-                f"{_FEWEST_BLOCKS * _TIMES_PER_BLOCK} are wanted: blocks of {block_length} frames "
-                "are not independent, and intervals too narrow",
-                RuntimeWarning,
-                stacklevel=2,
-            )
         return Resampling(block_length=block_length, seed=seed, correlation_time=memory)
     block_length = int(max(wanted, n_frames / _MOST_BLOCKS))
     if longest_lagtime is not None:
@@ -242,10 +307,10 @@ def _grouped(cells: Covariances) -> Covariances:
     """Very many targets joined into groups, so that blocks stay few enough to leave each out."""
     blocks, targets = _checked(cells.block_of), _checked(cells.target_of)
     count = int(targets.max()) + 1
-    if count <= _TARGET_GROUPS:
+    if count <= TARGET_GROUPS:
         return cells
-    groups = targets * _TARGET_GROUPS // count
-    labels = blocks * _TARGET_GROUPS + groups
+    groups = targets * TARGET_GROUPS // count
+    labels = blocks * TARGET_GROUPS + groups
     merged = cells.merged(labels)
     names = np.unique(labels)
     return Covariances(
@@ -256,8 +321,8 @@ def _grouped(cells: Covariances) -> Covariances:
         merged.sum_t,
         merged.n_pairs,
         merged.lagtime,
-        block_of=names // _TARGET_GROUPS,
-        target_of=names % _TARGET_GROUPS,
+        block_of=names // TARGET_GROUPS,
+        target_of=names % TARGET_GROUPS,
     )
 
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from kgdyn.frames import readonly
 from kgdyn.koopman.bootstrap import Resampling
-from kgdyn.koopman.covariances import Covariances, block_covariances
+from kgdyn.koopman.covariances import Covariances, many_block_covariances
 from kgdyn.koopman.intervals import Interval, Scale
 from kgdyn.koopman.reversible import (
     Estimator,
@@ -19,7 +19,9 @@ from kgdyn.koopman.reversible import (
     estimator_columns,
 )
 
-__all__ = ["ChapmanKolmogorovTest", "ck_test"]
+__all__ = ["ChapmanKolmogorovTest", "ck_from_covariances", "ck_test"]
+
+_SCALES: dict[str, Scale] = {"matrix": "probability", "states": "probability"}
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ class ChapmanKolmogorovTest:
     state_prediction_interval, state_estimate_interval : Interval or None
         95% of each.
     estimator : str
+    difference_interval, state_difference_interval : Interval or None
+        95% of ``predictions - estimates``, and of the same of states.
     """
 
     steps: NDArray[np.int64]
@@ -65,16 +69,39 @@ class ChapmanKolmogorovTest:
     state_prediction_interval: Interval | None = None
     state_estimate_interval: Interval | None = None
     estimator: Estimator = "plain"
+    difference_interval: Interval | None = None
+    state_difference_interval: Interval | None = None
 
     @property
     def inside(self) -> NDArray[np.bool_]:
-        """(n_steps, n_states, n_states): the prediction lies in the estimate's interval."""
-        return _inside(self.predictions, self.estimate_interval)
+        """(n_steps, n_states, n_states): prediction and estimate agree within their errors.
+
+        The 95% interval of their difference holds 0. Both are of the same data, so their errors go
+        together, and the difference is made again without each block of data. Of results that are
+        made without that interval: the prediction lies in the interval of the estimate.
+        """
+        return _inside(
+            self.predictions, self.estimates, self.difference_interval, self.estimate_interval
+        )
 
     @property
     def state_inside(self) -> NDArray[np.bool_]:
         """The same of the state-to-state probabilities."""
-        return _inside(self.state_predictions, self.state_estimate_interval)
+        return _inside(
+            self.state_predictions,
+            self.state_estimates,
+            self.state_difference_interval,
+            self.state_estimate_interval,
+        )
+
+    @property
+    def in_estimate_interval(self) -> NDArray[np.bool_]:
+        """(n_steps, n_states, n_states): the prediction lies in the interval of the estimate.
+
+        As a figure of both shows it; of a Markov chain nearly always true, as the errors of both go
+        together. :attr:`inside` asks more.
+        """
+        return _inside(self.predictions, None, None, self.estimate_interval)
 
     @property
     def largest_difference(self) -> float:
@@ -123,29 +150,79 @@ def ck_test(
         )
 
     steps = np.arange(1, n_steps + 1)
-    scales: dict[str, Scale] = {"matrix": "probability", "states": "probability"}
+    lagtimes = [int(n) * lagtime for n in steps]
+    blocks = None
+    if resampling is None:
+        totals = many_block_covariances(columns, lagtimes)
+    else:
+        blocks = resampling.many_covariances(columns, lagtimes, together=True)
+        totals = blocks
+    return ck_from_covariances(
+        steps,
+        [part.combined() for part in totals],
+        blocks,
+        lagtime=lagtime,
+        frame_interval=frame_interval,
+        resampling=resampling,
+        estimator=estimator,
+        n_states=n_states,
+    )
 
-    def predict(blocks: Covariances) -> dict[str, NDArray[np.float64]]:
+
+def ck_from_covariances(
+    steps: NDArray[np.int64],
+    totals: Sequence[Covariances],
+    blocks: Sequence[Covariances] | None,
+    *,
+    lagtime: int,
+    frame_interval: float,
+    resampling: Resampling | None,
+    estimator: Estimator,
+    n_states: int,
+) -> ChapmanKolmogorovTest:
+    """The test from sums over pairs.
+
+    Parameters
+    ----------
+    steps : (n_steps,) array of int, rising, the first 1
+    totals : sequence of Covariances
+        One block for each step.
+    blocks : sequence of Covariances, optional
+        The same in blocks; block k of each step is of about the same frames. With ``resampling``.
+    lagtime, frame_interval, resampling, estimator, n_states
+        As for :func:`ck_test`.
+    """
+
+    def predict(some: Covariances) -> dict[str, NDArray[np.float64]]:
         """(n_blocks, n_steps, n_states, n_states) each."""
-        matrices = estimate_matrices(blocks, estimator, n_states)
+        matrices = estimate_matrices(some, estimator, n_states)
         powers = np.stack([np.linalg.matrix_power(matrices, int(n)) for n in steps], axis=1)
-        start = estimate_moments(blocks, estimator, n_states)[0]
+        start = estimate_moments(some, estimator, n_states)[0]
         return {"matrix": powers, "states": _shares(start[:, None] @ powers)}
 
-    def estimate(blocks: Covariances) -> dict[str, NDArray[np.float64]]:
+    def estimate(some: Covariances) -> dict[str, NDArray[np.float64]]:
         """(n_blocks, n_states, n_states) each."""
-        later = estimate_moments(blocks, estimator, n_states)[1]
-        return {"matrix": estimate_matrices(blocks, estimator, n_states), "states": _shares(later)}
+        later = estimate_moments(some, estimator, n_states)[1]
+        return {"matrix": estimate_matrices(some, estimator, n_states), "states": _shares(later)}
 
-    predicted = predict(block_covariances(columns, lagtime).combined())
-    estimated = [estimate(block_covariances(columns, int(n) * lagtime).combined()) for n in steps]
+    def differ(some: Covariances) -> dict[str, NDArray[np.float64]]:
+        """Both, (n_blocks, n_steps, n_states, n_states) each, of :func:`_joined` blocks."""
+        predicted = predict(_one(some, 0))
+        counted = [estimate(_one(some, number)) for number in range(len(steps))]
+        return {
+            name: values - np.stack([found[name] for found in counted], axis=1)
+            for name, values in predicted.items()
+        }
+
+    predicted = predict(totals[0])
+    estimated = [estimate(part) for part in totals]
     around: dict[str, Interval] = {}
+    between: dict[str, Interval] = {}
     counted: list[dict[str, Interval]] = []
-    if resampling is not None:
-        around = resampling.intervals(resampling.covariances(columns, lagtime), predict, scales)
-        for n in steps:
-            blocks = resampling.covariances(columns, int(n) * lagtime)
-            counted.append(resampling.intervals(blocks, estimate, scales))
+    if resampling is not None and blocks is not None:
+        around = resampling.intervals(blocks[0], predict, _SCALES)
+        counted = [resampling.intervals(part, estimate, _SCALES) for part in blocks]
+        between = resampling.intervals(_joined(blocks), differ, {})
     return ChapmanKolmogorovTest(
         steps=readonly(steps),
         predictions=readonly(predicted["matrix"][0]),
@@ -160,6 +237,40 @@ def ck_test(
         state_prediction_interval=around.get("states"),
         state_estimate_interval=_stack([found["states"] for found in counted]),
         estimator=estimator,
+        difference_interval=between.get("matrix"),
+        state_difference_interval=between.get("states"),
+    )
+
+
+def _joined(blocks: Sequence[Covariances]) -> Covariances:
+    """Blocks of several lag times as one, with the lag times along a second axis."""
+    first = blocks[0]
+
+    def join(name: str) -> NDArray[np.float64]:
+        return np.stack([getattr(part, name) for part in blocks], axis=1)
+
+    return Covariances(
+        join("cov_00"),
+        join("cov_0t"),
+        join("cov_tt"),
+        join("sum_0"),
+        join("sum_t"),
+        join("n_pairs"),
+        first.lagtime,
+        first.block_of,
+        first.target_of,
+    )
+
+
+def _one(blocks: Covariances, number: int) -> Covariances:
+    return Covariances(
+        blocks.cov_00[:, number],
+        blocks.cov_0t[:, number],
+        blocks.cov_tt[:, number],
+        blocks.sum_0[:, number],
+        blocks.sum_t[:, number],
+        blocks.n_pairs[:, number],
+        blocks.lagtime,
     )
 
 
@@ -170,12 +281,21 @@ def _shares(moments: NDArray[np.float64]) -> NDArray[np.float64]:
     return result
 
 
-def _inside(predictions: NDArray[np.float64] | None, bounds: Interval | None) -> NDArray[np.bool_]:
-    if bounds is None or predictions is None:
+def _inside(
+    predictions: NDArray[np.float64] | None,
+    estimates: NDArray[np.float64] | None,
+    difference: Interval | None,
+    bounds: Interval | None,
+) -> NDArray[np.bool_]:
+    values, around = predictions, bounds
+    if difference is not None and predictions is not None and estimates is not None:
+        # Bounds are around the difference, which is asked whether it may be 0.
+        values, around = np.zeros_like(predictions), difference
+    if around is None or values is None:
         raise ValueError("ck_test was made without resampling: there are no intervals")
     rounding = 1e-12  # at n = 1 both are the same number
-    result: NDArray[np.bool_] = (predictions >= bounds.lower - rounding) & (
-        predictions <= bounds.upper + rounding
+    result: NDArray[np.bool_] = (values >= around.lower - rounding) & (
+        values <= around.upper + rounding
     )
     return result
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +10,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kgdyn.frames import readonly
+from kgdyn.koopman._pair_sums import PairSums, equal_borders, segment_sums
 
-__all__ = ["Covariances", "as_segments", "block_covariances"]
+__all__ = [
+    "Covariances",
+    "as_segments",
+    "block_covariances",
+    "many_block_covariances",
+]
 
 
 @dataclass(frozen=True)
@@ -174,58 +179,89 @@ def block_covariances(
     ValueError
         If no segment is longer than ``lagtime``.
     """
-    if lagtime < 1:
-        raise ValueError(f"lagtime must be at least 1 frame, received {lagtime}")
-    if all(len(segment) <= lagtime for segment in segments):
-        raise ValueError(
-            "lagtime must be shorter than the longest segment, which has "
-            f"{max(len(segment) for segment in segments)} frames, received {lagtime}"
-        )
-    sums: list[list[NDArray[np.float64]]] = [[] for _ in range(6)]
+    return many_block_covariances(segments, [lagtime], block_length, by_target)[0]
+
+
+def many_block_covariances(
+    segments: Sequence[NDArray[np.float64]],
+    lagtimes: Sequence[int],
+    block_length: int | None = None,
+    by_target: bool = False,
+    *,
+    together: bool = False,
+) -> list[Covariances]:
+    """The same at several lag times, for which the data are read once.
+
+    Sums over single frames differ between lag times only at the borders of blocks and the ends of
+    segments. They are made once, over the stretches between all borders, and added up.
+
+    Parameters
+    ----------
+    segments, block_length, by_target
+        As for :func:`block_covariances`.
+    lagtimes : sequence of int, frames
+    together : bool
+        As many blocks at all lag times as at the first, so that block k is of about the same frames
+        at each. Blocks of segments that are too short for a lag time are there, and empty.
+
+    Raises
+    ------
+    ValueError
+        If no segment is longer than the longest lag time.
+    """
+    for lagtime in lagtimes:
+        if lagtime < 1:
+            raise ValueError(f"lagtime must be at least 1 frame, received {lagtime}")
+        if all(len(segment) <= lagtime for segment in segments):
+            raise ValueError(
+                "lagtime must be shorter than the longest segment, which has "
+                f"{max(len(segment) for segment in segments)} frames, received {lagtime}"
+            )
+    found: list[list[PairSums]] = [[] for _ in lagtimes]
+    for segment in segments:
+        borders: list[NDArray[np.int64]] = []
+        n_blocks = 0
+        for lagtime in lagtimes:
+            n_pairs = max(len(segment) - lagtime, 0)
+            if not (together and borders):
+                n_blocks = 1 if block_length is None else max(1, round(n_pairs / block_length))
+                n_blocks = min(n_blocks, n_pairs)
+            borders.append(equal_borders(n_pairs, n_blocks, keep_empty=together))
+        parts = segment_sums(segment, lagtimes, borders, by_target)
+        for store, part in zip(found, parts, strict=True):
+            store.append(part)
+    n_targets = [segment.shape[1] for segment in segments]
+    return [
+        _gathered(store, n_targets, lagtime, by_target)
+        for store, lagtime in zip(found, lagtimes, strict=True)
+    ]
+
+
+def _gathered(
+    parts: Sequence[PairSums], n_targets: Sequence[int], lagtime: int, by_target: bool
+) -> Covariances:
+    """Blocks of all segments behind each other; of a block of time, one target after the other."""
     owners: list[tuple[int, int, int]] = []
     n_time = 0
-    for segment in segments:
-        n_pairs = len(segment) - lagtime
-        if n_pairs <= 0:
-            continue
-        n_blocks = 1 if block_length is None else max(1, round(n_pairs / block_length))
-        for start, stop in _equal_parts(n_pairs, n_blocks):
-            now, later = segment[start:stop], segment[start + lagtime : stop + lagtime]
-            if by_target:  # (n_targets, n_frames, n_states)
-                now, later = now.transpose(1, 0, 2), later.transpose(1, 0, 2)
-            else:
-                now, later = (part.reshape(1, -1, part.shape[2]) for part in (now, later))
-            turned = now.transpose(0, 2, 1)
-            found = (
-                turned @ now,
-                turned @ later,
-                later.transpose(0, 2, 1) @ later,
-                now.sum(axis=1),
-                later.sum(axis=1),
-                np.full(len(now), float(now.shape[1])),
-            )
-            for store, values in zip(sums, found, strict=True):
-                store.append(values)
-            owners += [(n_time, segment.shape[1], target) for target in range(len(now))]
-            n_time += 1
+    for part, number in zip(parts, n_targets, strict=True):
+        n_blocks, n_kept = part.n_pairs.shape
+        owners += [(n_time + b, number, t) for b in range(n_blocks) for t in range(n_kept)]
+        n_time += n_blocks
     systems = sorted({owner[1:] for owner in owners})
     names = {system: number for number, system in enumerate(systems)}
-    cov_00, cov_0t, cov_tt, sum_0, sum_t, count = (
-        readonly(np.concatenate(store)) for store in sums
-    )
+
+    def joined(name: str) -> NDArray[np.float64]:
+        found = [getattr(part, name) for part in parts]
+        return readonly(np.concatenate([values.reshape(-1, *values.shape[2:]) for values in found]))
+
     return Covariances(
-        cov_00,
-        cov_0t,
-        cov_tt,
-        sum_0,
-        sum_t,
-        count,
+        joined("cov_00"),
+        joined("cov_0t"),
+        joined("cov_tt"),
+        joined("sum_0"),
+        joined("sum_t"),
+        joined("n_pairs"),
         lagtime,
         block_of=readonly([owner[0] for owner in owners], np.int64),
         target_of=readonly([names[owner[1:]] for owner in owners], np.int64) if by_target else None,
     )
-
-
-def _equal_parts(length: int, n_parts: int) -> list[tuple[int, int]]:
-    borders = np.round(np.linspace(0, length, n_parts + 1)).astype(int)
-    return [(int(a), int(b)) for a, b in itertools.pairwise(borders) if b > a]

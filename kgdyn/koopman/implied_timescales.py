@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from kgdyn.frames import readonly
 from kgdyn.koopman._spectrum import nontrivial_eigenvalues, relaxation_times
 from kgdyn.koopman.bootstrap import Resampling
-from kgdyn.koopman.covariances import block_covariances
+from kgdyn.koopman.covariances import many_block_covariances
 from kgdyn.koopman.intervals import Interval
 from kgdyn.koopman.model_intervals import timescales_interval
 from kgdyn.koopman.reversible import Estimator, estimate_matrices, estimator_columns
@@ -78,16 +78,18 @@ def implied_timescales(
         raise ValueError("lagtimes: at least one lag time is needed, received none")
     segments, columns = estimator_columns(state_probabilities, estimator)
     n_states = segments[0].shape[-1]
+    blocks = (
+        many_block_covariances(columns, lagtimes)
+        if resampling is None
+        else resampling.many_covariances(columns, lagtimes)
+    )
     values, lower, upper = [], [], []
-    for lagtime in lagtimes:
-        lag = lagtime * frame_interval
-        matrices = estimate_matrices(
-            block_covariances(columns, lagtime).combined(), estimator, n_states
-        )
+    for part in blocks:
+        lag = part.lagtime * frame_interval
+        matrices = estimate_matrices(part.combined(), estimator, n_states)
         values.append(relaxation_times(nontrivial_eigenvalues(matrices), lag)[0])
         if resampling is not None:
-            blocks = resampling.covariances(columns, lagtime)
-            bounds = timescales_interval(resampling, blocks, lag, estimator, n_states)
+            bounds = timescales_interval(resampling, part, lag, estimator, n_states)
             lower.append(bounds.lower)
             upper.append(bounds.upper)
     return ImpliedTimescales(

@@ -200,7 +200,7 @@ def estimate_koopman_model(
         frame_interval=float(frame_interval),
         n_pairs=int(total.n_pairs[0]),
         populations=readonly(_populations(segments)),
-        vamp2_score=_vamp2(total),
+        vamp2_score=vamp2_of(total),
         resampling=resampling,
         estimator=estimator,
         independent_blocks=independent,
@@ -215,7 +215,7 @@ def _populations(segments: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]
     return result
 
 
-def _vamp2(total: Covariances) -> float:
+def vamp2_of(total: Covariances) -> float:
     """Mean removed, the constant counted as 1: as :func:`kgdyn.scores.vamp2_score`."""
     n_pairs = total.n_pairs[0]
     # Rows sum to 1: without the last state the functions are the same, but no direction is null.

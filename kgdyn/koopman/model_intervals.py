@@ -14,15 +14,21 @@ from kgdyn.koopman._spectrum import (
 )
 from kgdyn.koopman.bootstrap import Resampling
 from kgdyn.koopman.covariances import Covariances
-from kgdyn.koopman.intervals import Interval, JackknifeErrors, Scale, percentile_interval
+from kgdyn.koopman.intervals import (
+    Interval,
+    JackknifeErrors,
+    Scale,
+    Statistics,
+    percentile_interval,
+)
 from kgdyn.koopman.passage_times import passage_matrices, residence_vectors
 from kgdyn.koopman.reversible import Estimator, estimate_matrices
 
-__all__ = ["model_intervals", "timescales_interval"]
+__all__ = ["FEWEST_INDEPENDENT", "model_intervals", "model_statistics", "timescales_interval"]
 
 Float = NDArray[np.float64]
 
-_FEWEST = 6.0
+FEWEST_INDEPENDENT = 6.0
 _SCALES: dict[str, Scale] = {
     "koopman_matrix": "probability",
     "stationary_distribution": "probability",
@@ -33,26 +39,12 @@ _SCALES: dict[str, Scale] = {
 }
 # Neighbouring timescales nearer than this many errors of their ratio are not told apart.
 _APART = 3.0
+# An element of K, or its error, below this is 0.
+_ROUNDING = 1e-9
 
 
-def model_intervals(
-    resampling: Resampling, blocks: Covariances, lag: float, estimator: Estimator, n_states: int
-) -> tuple[dict[str, Interval], float]:
-    """The intervals of a KoopmanModel by name, and on how many independent blocks they rest.
-
-    Parameters
-    ----------
-    resampling : Resampling
-    blocks : Covariances
-        Of the columns that the estimator needs, in the blocks of ``resampling``.
-    lag : float, ps
-    estimator, n_states
-
-    Warns
-    -----
-    RuntimeWarning
-        If an interval rests on so few blocks that it means little.
-    """
+def model_statistics(lag: float, estimator: Estimator, n_states: int) -> Statistics:
+    """All that a KoopmanModel has intervals of, as a function of covariances, by name."""
 
     def statistics(some: Covariances) -> dict[str, Float]:
         matrices = estimate_matrices(some, estimator, n_states)
@@ -67,10 +59,52 @@ def model_intervals(
             "residence_times": residence_vectors(matrices, lag),
         }
 
-    errors = resampling.errors(blocks, statistics)
+    return statistics
+
+
+def model_intervals(
+    resampling: Resampling,
+    blocks: Covariances,
+    lag: float,
+    estimator: Estimator,
+    n_states: int,
+    errors: dict[str, JackknifeErrors] | None = None,
+    warn: bool = True,
+) -> tuple[dict[str, Interval], float]:
+    """The intervals of a KoopmanModel by name, and on how many independent blocks they rest.
+
+    A transition between crisp states that was never seen has K_ij = 0 in every block, and no error.
+    Its interval is [0, 1 - 0.05^(1/n)], about [0, 3/n] (the rule of three): with a larger K_ij, the
+    chance to see none in n independent trials is below 5%. n is the number of frames times targets
+    in state i, divided by the lag time, as pairs that overlap are no trials of their own: as many
+    as if K itself held, and targets were independent. Of a state that was never left, the interval
+    of K_ii is [0.05^(1/n), 1].
+
+    Parameters
+    ----------
+    resampling : Resampling
+    blocks : Covariances
+        Of the columns that the estimator needs, in the blocks of ``resampling``.
+    lag : float, ps
+    estimator, n_states
+    errors : dict, optional
+        Of :func:`model_statistics`, where they are known already.
+    warn : bool
+
+    Warns
+    -----
+    RuntimeWarning
+        With ``warn``: if an interval rests on so few blocks that it means little.
+    """
+    statistics = model_statistics(lag, estimator, n_states)
+    if errors is None:
+        errors = resampling.errors(blocks, statistics)
     found = resampling.intervals(blocks, statistics, _SCALES, errors)
     found["timescales"] = timescales_interval(
         resampling, blocks, lag, estimator, n_states, errors["timescales"]
+    )
+    found["koopman_matrix"] = _with_unseen(
+        found["koopman_matrix"], errors["koopman_matrix"], blocks.combined()
     )
     times, other = found["timescales"], found["eigenvalues"]
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -83,10 +117,10 @@ def model_intervals(
         )
     )
     independent = _fewest(errors)
-    if independent < _FEWEST <= blocks.n_blocks - 1:
+    if warn and independent < FEWEST_INDEPENDENT <= blocks.n_blocks - 1:
         warnings.warn(
             f"some intervals rest on as little as {independent:.1f} independent blocks of data, at "
-            f"least {_FEWEST:g} are wanted: a state or a transition is seen too rarely",
+            f"least {FEWEST_INDEPENDENT:g} are wanted: a state or a transition is seen too rarely",
             RuntimeWarning,
             stacklevel=3,
         )
@@ -124,6 +158,20 @@ def timescales_interval(
     return Interval(
         np.where(together, np.fmin(found.lower, drawn.lower), found.lower),
         np.where(together, np.fmax(found.upper, drawn.upper), found.upper),
+    )
+
+
+def _with_unseen(bounds: Interval, errors: JackknifeErrors, total: Covariances) -> Interval:
+    """One-sided bounds for elements of K that are 0 or 1 in every block."""
+    estimate = errors.estimate
+    if not ((estimate > -_ROUNDING) & (estimate < 1.0 + _ROUNDING)).all():
+        return bounds
+    trials = total.sum_0[0, : len(estimate), None] / total.lagtime
+    reach = 1.0 - 0.05 ** (1.0 / np.maximum(trials, 1.0))
+    fixed = errors.error < _ROUNDING
+    return Interval(
+        np.where(fixed & (estimate > 1.0 - _ROUNDING), 1.0 - reach, bounds.lower),
+        np.where(fixed & (estimate < _ROUNDING), reach, bounds.upper),
     )
 
 

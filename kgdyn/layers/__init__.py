@@ -9,6 +9,7 @@ from kgdyn.layers.attention_convolution import AttentionConvolution
 from kgdyn.layers.cutoff_envelope import CutoffEnvelope
 from kgdyn.layers.element_embedding import ElementEmbedding
 from kgdyn.layers.radial_basis import RadialBasis
+from kgdyn.layers.saved_arrays import SavedArrays
 from kgdyn.layers.simplex_map import SimplexMap
 from kgdyn.layers.state_head import StateHead
 from kgdyn.layers.target_pooling import TargetPooling
@@ -18,6 +19,7 @@ __all__ = [
     "CutoffEnvelope",
     "ElementEmbedding",
     "RadialBasis",
+    "SavedArrays",
     "SimplexMap",
     "StateHead",
     "TargetPooling",

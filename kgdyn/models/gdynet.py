@@ -14,6 +14,7 @@ from kgdyn.layers import (
     CutoffEnvelope,
     ElementEmbedding,
     RadialBasis,
+    SavedArrays,
     SimplexMap,
     StateHead,
     TargetPooling,
@@ -21,6 +22,7 @@ from kgdyn.layers import (
 from kgdyn.layers._compiled_attention import expand_distances
 from kgdyn.models._disjoint_graph import FlatGraph, flatten_graphs
 from kgdyn.models._training_step import SkippingModel, only_finite
+from kgdyn.novelty import Novelty
 
 __all__ = ["FORMAT_VERSION", "GDyNet"]
 
@@ -80,6 +82,9 @@ class GDyNet(SkippingModel):
             With `jit_compile=True` XLA then compiles what stands around them: head, score and
             update. Set it to False to leave all to XLA, or to call the model inside of your own
             function with `jit_compile=True`.
+        novelty: `kgdyn.novelty.Novelty` or None: how far surroundings are from those of the
+            training, saved with the model. `kgdyn.training.fit_novelty` sets it, and so do
+            `train_gdynet` and `kgdyn train`.
 
     Call arguments:
         inputs: Dict of ragged tensors, a row a frame: `species` [B, (atoms)], `neighbors` and
@@ -185,6 +190,7 @@ class GDyNet(SkippingModel):
         self.n_outputs = simplex_map.n_outputs
         self.head = StateHead(self.n_outputs, n_hidden, dropout, weight_decay, dtype=policy)
         self.simplex_map = simplex_map  # the last layer, also in the order of weights
+        self.novelty_arrays = SavedArrays()
         self._build_layers()
 
     def _build_layers(self) -> None:
@@ -196,6 +202,19 @@ class GDyNet(SkippingModel):
         self.head.build((None, len(self.target_pools) * self.n_features))
         self.simplex_map.build((None, self.n_outputs))
         self.built = True
+
+    @property
+    def novelty(self) -> Novelty | None:
+        arrays = self.novelty_arrays.arrays
+        return Novelty.from_arrays(arrays) if arrays else None
+
+    @novelty.setter
+    def novelty(self, novelty: Novelty | None) -> None:
+        if novelty is not None and not isinstance(novelty, Novelty):
+            raise TypeError(
+                f"novelty must be a kgdyn.novelty.Novelty or None, received {novelty!r}"
+            )
+        self.novelty_arrays.set_arrays({} if novelty is None else novelty.to_arrays())
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         _needs_tensorflow("ragged inputs", "use kgdyn.assign_states or call_flat")

@@ -53,4 +53,8 @@ def load_model(path: str | Path) -> GDyNet:
         raise ValueError(f"{path}: cannot be loaded, the file is damaged ({error})") from error
     if not isinstance(model, GDyNet):
         raise ValueError(f"{path}: holds {type(model).__name__}, not a kgdyn GDyNet")
+    try:
+        model.novelty  # noqa: B018
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     return model

@@ -3,7 +3,7 @@
 from kgdyn.selection.decision import Candidate, Decision, Drift, Gain, decide
 from kgdyn.selection.folds import Fold, make_folds
 from kgdyn.selection.plan import SelectionPlan, Task
-from kgdyn.selection.result import Selection, StatesScore, write_selection
+from kgdyn.selection.result import HeldOut, Selection, StatesScore, write_selection
 from kgdyn.selection.select import clear_selection, select_model
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Drift",
     "Fold",
     "Gain",
+    "HeldOut",
     "Selection",
     "SelectionPlan",
     "StatesScore",

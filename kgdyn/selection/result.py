@@ -11,11 +11,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kgdyn._atomic import replacing
 from kgdyn.selection.decision import Candidate, Gain
+from kgdyn.trajectories import Trajectory
 
-__all__ = ["Selection", "StatesScore", "write_selection"]
+__all__ = ["HeldOut", "Selection", "StatesScore", "write_selection"]
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """Frames that a model never saw.
+
+    Attributes
+    ----------
+    trajectories : list of Trajectory
+    state_probabilities : list of (n_frames, n_targets, n_states) arrays, one a segment.
+    """
+
+    trajectories: list[Trajectory]
+    state_probabilities: list[NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -68,6 +84,8 @@ class Selection:
         The best model of the recommendation.
     notes : tuple of str
         What to keep in mind about the data.
+    held_out : HeldOut or None
+        The frames that the best model of the recommendation never saw, and its states there.
     """
 
     candidates: tuple[Candidate, ...]
@@ -82,6 +100,7 @@ class Selection:
     by_trajectory: bool
     model_path: Path | None = None
     notes: tuple[str, ...] = ()
+    held_out: HeldOut | None = field(default=None, repr=False)
 
     @property
     def recommended(self) -> Candidate | None:

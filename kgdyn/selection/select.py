@@ -18,7 +18,7 @@ from kgdyn.selection.folds import Fold, make_folds
 from kgdyn.selection.held_out import evaluate_candidates, score_gains, timescale_drifts
 from kgdyn.selection.one_training import Outcome, read_outcome, run_task
 from kgdyn.selection.plan import SelectionPlan, Task
-from kgdyn.selection.result import Selection, StatesScore, write_selection
+from kgdyn.selection.result import HeldOut, Selection, StatesScore, write_selection
 from kgdyn.training import TrainingSettings
 from kgdyn.training.description import differences
 from kgdyn.trajectories import Trajectory
@@ -126,7 +126,7 @@ def select_model(
     _train_all(plan, parts, divided, root, jobs, tell)
     outcomes = [_finished(task, root) for task in plan.tasks()]
     tell(1.0, 1.0, "testing")
-    result = _judge(plan, outcomes, divided[0].by_trajectory, parts[0].frame_interval, root)
+    result = _judge(plan, outcomes, divided, parts[0].frame_interval, root)
     write_selection(result, root)
     return result
 
@@ -205,7 +205,7 @@ def _finished(task: Task, root: Path) -> Outcome:
 def _judge(
     plan: SelectionPlan,
     outcomes: list[Outcome],
-    by_trajectory: bool,
+    divided: list[Fold],
     frame_interval: float,
     root: Path,
 ) -> Selection:
@@ -244,9 +244,11 @@ def _judge(
                 *(float(value) for value in gain),
             )
         )
-    path = None
+    path = held_out = None
     if taken is not None:
-        path = _copy_model(outcomes, candidates[taken].n_states, candidates[taken].lagtime, root)
+        best = _best_held_out(outcomes, candidates[taken].n_states)
+        path = _copy_model(best, candidates[taken].lagtime, root)
+        held_out = HeldOut(divided[best.task.fold - 1].held_out, best.segments())
     return Selection(
         candidates=tuple(candidates),
         reasons=tuple(reasons),
@@ -257,8 +259,9 @@ def _judge(
         frame_interval=frame_interval,
         n_folds=plan.n_folds,
         n_restarts=plan.n_restarts,
-        by_trajectory=by_trajectory,
+        by_trajectory=divided[0].by_trajectory,
         model_path=path,
+        held_out=held_out,
         notes=tuple(notes),
     )
 
@@ -279,12 +282,16 @@ def _best_by_validation(outcomes: list[Outcome], n_states: int, fold: int) -> Ou
     return max(usable, key=lambda outcome: outcome.validation_score)
 
 
-def _copy_model(outcomes: list[Outcome], n_states: int, lagtime: int, root: Path) -> Path:
-    """The best of all restarts and folds on what it never saw, set to the recommended lag time."""
-    best = max(
+def _best_held_out(outcomes: list[Outcome], n_states: int) -> Outcome:
+    """The best of all restarts and folds on what it never saw."""
+    return max(
         (outcome for outcome in outcomes if outcome.task.n_states == n_states),
         key=lambda outcome: np.nan_to_num(outcome.held_out_score, nan=-np.inf),
     )
+
+
+def _copy_model(best: Outcome, lagtime: int, root: Path) -> Path:
+    """Set to the recommended lag time."""
     model = load_model(best.folder / "model.keras")
     model.lagtime = lagtime
     path = root / "model.keras"

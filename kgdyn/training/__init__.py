@@ -4,6 +4,7 @@ from kgdyn.training.assign import assign_states, check_elements
 from kgdyn.training.callbacks import ReportProgress
 from kgdyn.training.datasets import frames_dataset, pairs_dataset, to_ragged
 from kgdyn.training.event_file import WriteEvents
+from kgdyn.training.novelty import assign_novelty, fit_novelty
 from kgdyn.training.position import Position
 from kgdyn.training.restarts import Restart, best_restart
 from kgdyn.training.run_folder import checkpoints_in, clear_run
@@ -17,11 +18,13 @@ __all__ = [
     "Restart",
     "TrainingSettings",
     "WriteEvents",
+    "assign_novelty",
     "assign_states",
     "best_restart",
     "check_elements",
     "checkpoints_in",
     "clear_run",
+    "fit_novelty",
     "frames_dataset",
     "is_chief",
     "pairs_dataset",

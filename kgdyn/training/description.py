@@ -15,7 +15,7 @@ from kgdyn.trajectories.trajectory import Trajectory
 __all__ = ["describe_training", "differences"]
 
 # These change nothing of the result.
-_FREE = ("checkpoint_every", "cache")
+_FREE = ("checkpoint_every", "cache", "novelty")
 
 
 def describe_training(

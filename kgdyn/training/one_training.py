@@ -25,6 +25,7 @@ from kgdyn.training.checkpoint import Checkpoint, read_checkpoint
 from kgdyn.training.datasets import pairs_dataset
 from kgdyn.training.event_file import WriteEvents
 from kgdyn.training.interrupts import StopRequest, signals_wait
+from kgdyn.training.novelty import fit_novelty
 from kgdyn.training.objectives import loss_and_metric
 from kgdyn.training.optimizers import make_optimizer
 from kgdyn.training.position import Position, TrainingState
@@ -104,6 +105,9 @@ class OneTraining:
             whole.epoch, whole.batch = self.settings.epochs, 0
             model.fix_states(pairs)
             stop.raise_it()
+            if self.settings.novelty:
+                fit_novelty(model, self.train, self.validation)
+                stop.raise_it()
         if folder is not None:
             write_history(folder / "history.csv", state.history)
             with replacing(folder / "model.keras") as partial:

@@ -68,6 +68,9 @@ class TrainingSettings:
     checkpoint_every : float
         Seconds between checkpoints within an epoch; 0 writes one after each batch. There is one
         at the end of each epoch anyway.
+    novelty : bool
+        Keep in the model what surroundings it was trained on, see
+        :func:`kgdyn.training.fit_novelty`.
 
     Raises
     ------
@@ -95,6 +98,7 @@ class TrainingSettings:
     xla: bool = False
     cache: bool = False
     checkpoint_every: float = 120.0
+    novelty: bool = True
 
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))

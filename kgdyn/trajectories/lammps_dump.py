@@ -14,20 +14,15 @@ from typing import Any, Literal, NoReturn
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kgdyn.frames import check_cell, readonly
+from kgdyn.frames import readonly
 from kgdyn.trajectories._dump_frames import FrameText, cut_short, frame_texts, row_number
-from kgdyn.trajectories._dump_geometry import positions_and_images
-from kgdyn.trajectories._dump_header import DumpError, Header, Layout, find_layout, parse_header
-from kgdyn.trajectories._dump_rows import fault, first_rows, rows_of_frames
-from kgdyn.trajectories._dump_species import species_of_atoms
-from kgdyn.trajectories._dump_units import LENGTH_UNITS, TIME_UNITS
-from kgdyn.trajectories._number_table import MalformedTableError
+from kgdyn.trajectories._dump_header import DumpError, Header
+from kgdyn.trajectories._dump_reader import DumpReader, check_dump_options, refuse
 from kgdyn.trajectories.source import FrameChunk
 
 __all__ = ["LAMMPSDump"]
 
 _BYTES_AT_ONCE = 1 << 20  # frames are parsed together up to this size
-_LARGE = 1e4  # angstrom; beyond, the six digits of LAMMPS' %g leave 0.05 angstrom
 _TIME_TOLERANCE = 1e-3  # relative, between the user's time step and the file's times
 
 
@@ -102,16 +97,7 @@ class LAMMPSDump:
     ) -> None:
         self.source = os.fspath(path)
         self._path = Path(path)
-        for name, value in (("frame_interval", frame_interval), ("timestep", timestep)):
-            if value is not None and not (np.isfinite(value) and value > 0.0):
-                raise ValueError(f"{name} must be a positive time in ps, received {value}")
-        if frame_interval is not None and timestep is not None:
-            raise ValueError(
-                "frame_interval and timestep: pass one of them, "
-                f"received {frame_interval} and {timestep}"
-            )
-        if units is not None and units not in LENGTH_UNITS:
-            raise ValueError(f"units must be one of {sorted(LENGTH_UNITS)}, received {units!r}")
+        check_dump_options(frame_interval, timestep, units)
         if incomplete_last not in ("error", "drop"):
             raise ValueError(
                 f"incomplete_last must be 'error' or 'drop', received {incomplete_last!r}"
@@ -125,31 +111,26 @@ class LAMMPSDump:
         text = next(self._texts(), None)
         if text is None:
             raise ValueError(f"{self.source}: the file is empty, or has no complete frame")
-        header = self._parse(text)
-        self._units = units
-        self._units = self._checked_units(text, header) or units
-        self.pbc = readonly(self._first_pbc(header, pbc))
-        self._n_atoms = header.n_atoms
-        self._layout = self._checked_layout(text, header)
-        try:
-            self._order, type_texts, symbols = first_rows(text.data, header, self._layout)
-        except DumpError as error:
-            self._refuse(text, error)
-        self._length = LENGTH_UNITS[self._units or "metal"]
-        self._first_origin = self._length * np.array(header.box.origin)
-        labels = type_texts if types is None else [str(kind) for kind in np.asarray(types).tolist()]
-        self.type_labels = None if labels is None else tuple(labels)
-        ids = self._order.ids
-        self.atom_ids = readonly(np.arange(1, self._n_atoms + 1) if ids is None else ids)
-        self.species = readonly(
-            species_of_atoms(self.source, self._n_atoms, elements, types, type_texts, symbols)
+        reader = DumpReader(
+            self.source,
+            text,
+            refuse=self._refuse,
+            warn=self._warn,
+            elements=elements,
+            types=types,
+            units=units,
+            timestep=timestep,
+            pbc=pbc,
         )
+        self._reader = reader
+        self.pbc, self.species = reader.pbc, reader.species
+        self.atom_ids, self.type_labels = reader.atom_ids, reader.type_labels
 
     @cached_property
     def _index(self) -> _Index:
         offsets, steps, times = [], [], []
         for text in self._texts():
-            header = self._parse(text)
+            header = self._reader.parse(text)
             offsets.append(text.offset)
             steps.append(header.step)
             times.append(np.nan if header.time is None else header.time)
@@ -176,9 +157,10 @@ class LAMMPSDump:
         modal = Counter(differences[forward].tolist()).most_common(1)[0][0]
         given = None if self._timestep is None else float(modal * self._timestep)
         elapsed = np.diff(self._index.times)[forward & (differences == modal)]
-        if self._time is None or not np.isfinite(elapsed).all() or np.median(elapsed) <= 0.0:
+        unit = self._reader.time_unit
+        if unit is None or not np.isfinite(elapsed).all() or np.median(elapsed) <= 0.0:
             return given
-        from_file = float(np.median(elapsed) * self._time)
+        from_file = float(np.median(elapsed) * unit)
         if given is not None and abs(given - from_file) > _TIME_TOLERANCE * from_file:
             raise ValueError(
                 f"{self.source}: timestep={self._timestep} ps makes {given:g} ps between frames, "
@@ -215,58 +197,18 @@ class LAMMPSDump:
         batch: list[tuple[FrameText, Header]] = []
         size, n_frames = 0, 0
         for text in self._texts(start, offset):
-            header = self._parse(text)
+            header = self._reader.parse(text)
             if batch and (
                 size + len(text.data) > _BYTES_AT_ONCE
                 or n_frames % per_chunk == 0
                 or header.columns != batch[0][1].columns
             ):
-                yield self._read(batch)
+                yield self._reader.read(batch)
                 batch, size = [], 0
             batch.append((text, header))
             size, n_frames = size + len(text.data), n_frames + 1
         if batch:
-            yield self._read(batch)
-
-    def _read(self, batch: list[tuple[FrameText, Header]]) -> FrameChunk:
-        for text, header in batch:
-            self._check_header(text, header)
-        texts, headers = [text.data for text, _ in batch], [header for _, header in batch]
-        layout = self._checked_layout(batch[0][0], headers[0])
-        try:
-            coordinates, flags = rows_of_frames(texts, headers, layout, self._order)
-        except MalformedTableError:
-            self._find_fault(batch, layout)
-        cells = self._length * np.array([header.box.cell for header in headers])
-        origins = self._length * np.array([header.box.origin for header in headers])
-        needed = self.pbc if layout.kind == "x" and not self.pbc.any() else np.ones(3, bool)
-        for (text, _), cell in zip(batch, cells, strict=True):
-            check_cell(cell, needed, self._where(text))
-        if layout.unwrapped:
-            self._warn_of_few_digits(coordinates, 1.0 if layout.scaled else self._length, cells)
-        if not layout.scaled and self._length != 1.0:
-            coordinates *= self._length
-        positions, images = positions_and_images(
-            coordinates, flags, cells, origins, self._first_origin, self.pbc, layout
-        )
-        steps = np.array([header.step for header in headers], np.int64)
-        return FrameChunk(positions, cells, steps, self._times(headers, steps), images)
-
-    def _times(self, headers: list[Header], steps: NDArray[np.int64]) -> NDArray[np.float64] | None:
-        times = np.empty(len(steps))
-        if self._timestep is not None:
-            times[:] = steps * float(self._timestep)
-        elif self._time is None or any(header.time is None for header in headers):
-            return None
-        else:
-            times[:] = [header.time for header in headers]
-            times *= self._time
-        return times
-
-    @property
-    def _time(self) -> float | None:
-        """Picoseconds in the file's unit of time."""
-        return None if self._units is None else TIME_UNITS.get(self._units)
+            yield self._reader.read(batch)
 
     def _texts(self, number: int = 0, offset: int = 0) -> Iterator[FrameText]:
         """The complete frames' texts; what is done with an incomplete one is decided here."""
@@ -280,94 +222,6 @@ class LAMMPSDump:
             else:
                 self._warn(f"{self._where(text)}: {cut.rule}; this last frame is left out")
 
-    def _parse(self, text: FrameText) -> Header:
-        try:
-            return parse_header(text.data)
-        except DumpError as error:
-            self._refuse(text, error)
-
-    def _checked_units(self, text: FrameText, header: Header) -> str | None:
-        units = header.units
-        if units is not None and units not in LENGTH_UNITS:
-            rule = f"units must be one of {sorted(LENGTH_UNITS)}, received {units!r}"
-            self._refuse(text, DumpError(0, rule))
-        if units is not None and self._units not in (None, units):
-            rule = f"the file says units {units!r}, but {self._units!r} came before"
-            self._refuse(text, DumpError(0, rule))
-        return units
-
-    def _first_pbc(self, header: Header, pbc: ArrayLike | None) -> NDArray[np.bool_]:
-        given = None if pbc is None else np.broadcast_to(np.asarray(pbc, dtype=bool), (3,))
-        if header.box.pbc is None:
-            if given is None:
-                raise ValueError(
-                    f"{self.source}: the file does not say which directions are periodic; pass pbc="
-                )
-            return given.copy()
-        known = np.array(header.box.pbc)
-        if given is not None and not np.array_equal(known, given):
-            raise ValueError(
-                f"{self.source}: the file says pbc={known.tolist()}, received {given.tolist()}"
-            )
-        return known
-
-    def _checked_layout(self, text: FrameText, header: Header) -> Layout:
-        layout = find_layout(header.columns, tuple(self.pbc.tolist()))
-        if layout is None:
-            rule = (
-                "a dump needs coordinates: columns x y z, xu yu zu, xs ys zs or xsu ysu zsu, "
-                f"received {' '.join(header.columns)!r}"
-            )
-            self._refuse(text, DumpError(header.size - 1, rule))
-        if text.number > 0 and layout.role != self._layout.role:
-            rule = (
-                "coordinates, image flags, id, type and element must be given as in the first "
-                f"frame, received {' '.join(header.columns)!r}"
-            )
-            self._refuse(text, DumpError(header.size - 1, rule))
-        return layout
-
-    def _check_header(self, text: FrameText, header: Header) -> None:
-        if header.n_atoms != self._n_atoms:
-            rule = (
-                f"the number of atoms must stay {self._n_atoms}, as in the first frame, "
-                f"received {header.n_atoms}"
-            )
-            self._refuse(text, DumpError(text.data.index(b"ITEM: NUMBER"), rule))
-        if header.box.pbc is not None and header.box.pbc != tuple(self.pbc.tolist()):
-            rule = (
-                f"periodicity must stay {self.pbc.tolist()}, as in the first frame, "
-                f"received {list(header.box.pbc)}"
-            )
-            self._refuse(text, DumpError(text.data.index(b"ITEM: BOX"), rule))
-        self._checked_units(text, header)
-
-    def _find_fault(self, batch: list[tuple[FrameText, Header]], layout: Layout) -> NoReturn:
-        """Parse a batch that was refused frame by frame, and say where it is wrong."""
-        for text, header in batch:
-            try:
-                rows_of_frames([text.data], [header], layout, self._order)
-            except MalformedTableError:
-                self._refuse(text, fault(text.data, header, layout, self._order))
-        raise ValueError(f"{self._where(batch[0][0])}: the rows cannot be read")
-
-    def _warn_of_few_digits(
-        self, coordinates: NDArray[np.float64], length: float, cells: NDArray[np.float64]
-    ) -> None:
-        if self._layout.scaled:
-            length = float(np.linalg.norm(cells, axis=2).max())
-        if "digits" in self._warned or np.abs(coordinates).max() * length <= _LARGE:
-            return
-        large = coordinates[np.abs(coordinates) * length > _LARGE][:100]
-        # Where the text has more than six digits, nothing is lost.
-        if all(float(f"{value:g}") == value for value in large.tolist()):
-            self._warned.add("digits")
-            self._warn(
-                f"{self.source}: unwrapped coordinates beyond {_LARGE:g} angstrom with six digits "
-                "(LAMMPS' default %g) are only good to 0.05 angstrom; write x y z with ix iy iz, "
-                "or use dump_modify format float %.10g"
-            )
-
     def _warn(self, message: str) -> None:
         if message not in self._warned:
             self._warned.add(message)
@@ -377,11 +231,12 @@ class LAMMPSDump:
         return f"{self.source}, frame {text.number}"
 
     def _refuse(self, text: FrameText, error: DumpError) -> NoReturn:
-        row = row_number(self._path, text.offset + error.position)
-        raise ValueError(f"{self._where(text)}, row {row}: {error.rule}") from error
+        refuse(self.source, text, error, row_number(self._path, text.offset + error.position))
 
     def __repr__(self) -> str:
-        return f"LAMMPSDump({self.source!r}, n_atoms={self._n_atoms}, pbc={self.pbc.tolist()})"
+        return (
+            f"LAMMPSDump({self.source!r}, n_atoms={self._reader.n_atoms}, pbc={self.pbc.tolist()})"
+        )
 
 
 def _joined(parts: list[FrameChunk]) -> FrameChunk:

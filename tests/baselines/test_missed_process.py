@@ -134,7 +134,7 @@ def test_states_less_sharp_than_the_distances(two: tuple[Trajectory, Any]) -> No
     assert "With more than 2 states there is more to see: timescale about" in verdict.words[0]
 
 
-SEEDS = [pytest.param(seed, marks=pytest.mark.slow if seed > 1 else ()) for seed in range(20)]
+SEEDS = [pytest.param(seed, marks=pytest.mark.slow if seed > 1 else ()) for seed in range(10)]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -262,7 +262,7 @@ def test_a_trained_network_that_missed_a_process(
     result = validate_states([chi], LAG, 0.5, tmp_path)
     assert result.ck.inside.mean() > 0.9
     capsys.readouterr()
-    verdict = report_missed_processes([chi], [run], LAG, tmp_path, [1.5, 1.8])
+    verdict = report_missed_processes([chi], [run], LAG, tmp_path / "koopman.json", [1.5, 1.8])
     assert verdict.status == "missed"
     names_it(verdict, "S", labels)
     printed = " ".join(capsys.readouterr().out.split())
@@ -272,17 +272,6 @@ def test_a_trained_network_that_missed_a_process(
     assert values["missed_process"]["status"] == "missed"
     assert values["missed_process"]["missing"][0]["features"][0]["name"].startswith("distance to S")
     assert values["n_states"] == 2  # what was there is there
-
-
-@pytest.mark.slow
-def test_a_trained_network_that_missed_nothing(sample: Toy) -> None:
-    toy = TwoProcesses((60.0, 15.0), n_targets=2)
-    model = trained(sample(toy, 4000, 22)[0], 4)
-    run, _ = sample(toy, 6000, 21)
-    verdict = verdict_on(run, kgdyn.assign_states(model, run))
-    # Five epochs leave it blurred: that is not to have missed a process.
-    assert verdict.status in ("complete", "below floor"), verdict.words
-    assert (verdict.ok, verdict.missing) == (True, ())
 
 
 @pytest.mark.slow

@@ -73,6 +73,29 @@ def test_assign_writes_state_probabilities(
     assert (values[:, 0].argmax(axis=1) == true).mean() > 0.99
 
 
+def test_assign_tells_what_the_training_never_had(
+    kgdyn_command: Command, hopping: Path, trained: Path, tmp_path: Path
+) -> None:
+    """One frame with the Li near an S."""
+    with np.load(hopping) as archive:
+        arrays = {name: archive[name][:200] for name in archive if archive[name].ndim > 1}
+        arrays |= {name: archive[name] for name in ("atom_types", "target_index", "dt_ps")}
+    arrays["traj_coords"][77, 0] = arrays["traj_coords"][77, 1] + np.float32([0.9, 0.0, 0.0])
+    np.savez(tmp_path / "near.npz", **arrays)
+    output = tmp_path / "novelty.npy"
+    result = kgdyn_command(
+        *("assign", tmp_path / "near.npz", "--model", trained / "model.keras"),
+        *("--output", tmp_path / "chi.npy", "--novelty", output),
+    )
+    assert result.exit_code == 0, result.output
+    values = np.load(output)
+    assert values.shape == (200, 1)
+    assert values[77] > 1.0
+    assert (values > 1.0).mean() < 0.03
+    said = " ".join(result.output.split())
+    assert "frame 77, target 0 (counted from 0): S at 0.90 angstrom: never nearer than" in said
+
+
 def test_validate_uses_what_training_left_and_compares_with_labels(
     kgdyn_command: Command, hopping: Path, trained: Path, tmp_path: Path
 ) -> None:
@@ -181,6 +204,13 @@ BAD: dict[str, tuple[list[str], str]] = {
     "output of another kind": (
         ["assign", "{hopping}", "--model", "{model}", "--output", "{folder}/c.txt"],
         "output must end in .npy",
+    ),
+    "novelty of another kind": (
+        [
+            *("assign", "{hopping}", "--model", "{model}", "--output", "{folder}/c.npy"),
+            *("--novelty", "{folder}/n.csv"),
+        ],
+        "novelty must end in .npy, received",
     ),
     "labels that are not there": (
         [

@@ -20,7 +20,7 @@ KGDYN = [sys.executable, "-c", "from kgdyn.cli.app import app; app()"]
 
 def launched(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*KGDYN, "launch", *arguments], capture_output=True, text=True, check=False, timeout=60
+        [*KGDYN, "launch", *arguments], capture_output=True, text=True, check=False, timeout=600
     )
 
 
@@ -121,7 +121,7 @@ def test_a_signal_to_the_launcher_ends_all(
     pids = [int(wait_for(tmp_path / f"pid{index}")) for index in range(2)]
     launcher.send_signal(number)
     try:
-        launcher.communicate(timeout=40)
+        launcher.communicate(timeout=400)
     finally:
         launcher.kill()
     assert launcher.returncode == code

@@ -76,8 +76,8 @@ def test_states_of_whole_frames_are_not_compared(
     run = kgdyn.open_trajectory(hopping)[:50]
     two = run.with_targets(kgdyn.TargetGroups.from_indices([0, 1]))
     chi = np.full((50, 1, 2), 0.5)
-    assert report_missed_processes([chi], [two], 1, tmp_path) is None
+    assert report_missed_processes([chi], [two], 1, tmp_path / "koopman.json") is None
     assert "not checked, the states are those of whole frames" in capsys.readouterr().out
     short = [np.full((2, 1, 2), 0.5)]
-    assert report_missed_processes(short, [run[:2]], 1, tmp_path) is None
+    assert report_missed_processes(short, [run[:2]], 1, tmp_path / "koopman.json") is None
     assert "not checked, a held-out comparison needs" in " ".join(capsys.readouterr().out.split())

@@ -64,6 +64,9 @@ def test_two_states_from_a_file_to_a_validation(
     values = json.loads((folder / "selection.json").read_text())
     assert values["recommended"] == {"n_states": 2, "lagtime": 1}
     assert values["held_out"] == "blocks of time"
+    # The recommended model beside a linear method, on the block that it never saw.
+    assert f"Missed processes: {values['missed_process']['words'][0]}" in text
+    assert values["missed_process"]["vamp2_score"] == pytest.approx(1.5, abs=0.1)
     assert (folder / "selection.png").stat().st_size > 10_000
     model = load_model(folder / "model.keras")
     assert (model.n_states, model.lagtime) == (2, 1)

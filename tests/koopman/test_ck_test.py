@@ -57,6 +57,59 @@ def test_a_markov_chain_passes(rng: np.random.Generator) -> None:
     assert found.largest_difference < 0.03
 
 
+def test_95_of_100_elements_of_a_markov_chain_are_inside(rng: np.random.Generator) -> None:
+    """Of 30 runs; elements of one run go together. The estimates' intervals hold all of them."""
+    labels = MarkovChain(CHAIN).sample(1500, 30, rng=rng)
+    inside, in_estimate = [], []
+    for run in labels.T:
+        found = ck_test(one_hot(run[:, None], 2), lagtime=2, n_steps=4, resampling=Resampling(60))
+        inside.append(found.inside[1:])
+        in_estimate.append(found.in_estimate_interval[1:])
+    assert 0.88 <= np.mean(inside) <= 0.995
+    assert np.mean(in_estimate) > 0.995
+
+
+def test_difference_is_made_again_without_each_block(rng: np.random.Generator) -> None:
+    """The jackknife of K(1)^2 - K(2), done by hand over blocks with the same first frames."""
+    chi = one_hot(MarkovChain(CHAIN).sample(402, 2, rng=rng), 2)
+    found = ck_test(chi, lagtime=1, n_steps=2, resampling=Resampling(40))
+
+    def difference(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        powers = []
+        for lagtime in (1, 2):
+            n_pairs = len(chi) - lagtime
+            borders = np.round(np.linspace(0, n_pairs, 11)).astype(int)
+            each = np.repeat(weights, np.diff(borders))[:, None]
+            now, later = chi[:-lagtime], chi[lagtime:]
+            cov_00 = np.einsum("tn,tni,tnj->ij", np.repeat(each, 2, axis=1), now, now)
+            cov_0t = np.einsum("tn,tni,tnj->ij", np.repeat(each, 2, axis=1), now, later)
+            powers.append(np.linalg.matrix_power(np.linalg.inv(cov_00) @ cov_0t, 3 - lagtime))
+        return powers[0] - powers[1]
+
+    whole = difference(np.ones(10))
+    steps = np.stack([whole - difference(1.0 - np.eye(10)[k]) for k in range(10)])
+    steps -= steps.mean(axis=0)
+    error = np.sqrt(0.9 * (steps**2).sum(axis=0))
+    assert found.difference_interval is not None
+    lower, upper = found.difference_interval.lower[1], found.difference_interval.upper[1]
+    np.testing.assert_allclose(0.5 * (lower + upper), whole, rtol=0, atol=1e-10)
+    # Student's t: 2.26 for 9 degrees of freedom; more, up to 12.7, where few blocks count.
+    reach = 0.5 * (upper - lower) / error
+    assert ((reach > 2.262 - 1e-3) & (reach < 12.71)).all()
+    np.testing.assert_allclose(found.difference_interval.upper[0], 0.0, rtol=0, atol=1e-9)
+
+
+def test_a_segment_too_short_for_a_later_step_is_no_trouble(rng: np.random.Generator) -> None:
+    chi = one_hot(MarkovChain(CHAIN).sample(600, 2, rng=rng), 2)
+    segments = [chi[:300], chi[300:304], chi[310:311], chi[320:]]
+    found = ck_test(segments, lagtime=2, n_steps=3, resampling=Resampling(30))
+    for step in (1, 2, 3):
+        np.testing.assert_allclose(
+            found.estimates[step - 1], loop_matrix(segments, 2 * step), rtol=0, atol=1e-10
+        )
+    assert np.isfinite(found.difference_interval.upper).all()  # type: ignore[union-attr]
+
+
 def test_lumped_states_fail(rng: np.random.Generator) -> None:
     """Three states in a row, the last two taken for one: there is memory."""
     chain = np.array([[0.9, 0.1, 0.0], [0.1, 0.88, 0.02], [0.0, 0.01, 0.99]])
@@ -134,7 +187,8 @@ def test_crisp_states_move_as_k_says(rng: np.random.Generator) -> None:
     found = ck_test(chi, lagtime=2, n_steps=4, resampling=Resampling(150))
     np.testing.assert_allclose(found.state_predictions, found.predictions, rtol=0, atol=1e-9)
     np.testing.assert_allclose(found.state_estimates, found.estimates, rtol=0, atol=1e-9)
-    assert found.state_inside.all()
+    np.testing.assert_array_equal(found.state_inside, found.inside)
+    assert found.in_estimate_interval.all()
 
 
 @pytest.mark.parametrize("estimator", ["reversible", "stationary"])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from kgdyn.koopman import as_segments, block_covariances
+from kgdyn.koopman.covariances import many_block_covariances
 
 
 def segments_of(rng: np.random.Generator, shapes: list[tuple[int, int]], n_states: int = 3) -> list:
@@ -43,6 +44,45 @@ def test_blocks_add_up_to_the_loop(
     for name, value in zip(names, expected, strict=True):
         np.testing.assert_allclose(getattr(total, name)[0], value, rtol=1e-12, atol=0, err_msg=name)
     assert total.lagtime == 4
+
+
+@pytest.mark.parametrize("block_length", [None, 1, 6, 1000])
+@pytest.mark.parametrize("by_target", [False, True])
+def test_many_lag_times_at_once_equal_the_loop(
+    block_length: int | None, by_target: bool, rng: np.random.Generator
+) -> None:
+    segments = segments_of(rng, [(23, 2), (3, 2), (1, 2), (14, 1)])
+    lagtimes = [4, 1, 9, 22]
+    found = many_block_covariances(segments, lagtimes, block_length, by_target)
+    names = ["cov_00", "cov_0t", "cov_tt", "sum_0", "sum_t", "n_pairs"]
+    for lagtime, blocks in zip(lagtimes, found, strict=True):
+        expected = loop_sums(segments, lagtime)
+        for name, value in zip(names, expected, strict=True):
+            total = getattr(blocks.combined(), name)[0]
+            np.testing.assert_allclose(total, value, rtol=1e-12, atol=0, err_msg=name)
+        alone = block_covariances(segments, lagtime, block_length, by_target)
+        for name in names:
+            np.testing.assert_allclose(
+                getattr(blocks, name), getattr(alone, name), rtol=1e-12, atol=0, err_msg=name
+            )
+        np.testing.assert_array_equal(blocks.block_of, alone.block_of)
+
+
+def test_blocks_of_many_lag_times_go_together(rng: np.random.Generator) -> None:
+    segments = segments_of(rng, [(41, 2), (6, 2), (2, 2), (31, 2)])
+    short, long = many_block_covariances(segments, [2, 10], 6, together=True)
+    # 39, 4, 0 and 29 pairs of frames: 6, 1, 0 and 5 blocks; at the long lag time 31, 0, 0 and 21.
+    assert short.n_blocks == long.n_blocks == 12
+    np.testing.assert_array_equal(long.n_pairs[6], 0)
+    np.testing.assert_array_equal(short.block_of, long.block_of)
+    expected = loop_sums([segments[3][:14]], 10)  # its first block: pairs 0 to 3
+    np.testing.assert_allclose(long.cov_0t[7], expected[1], rtol=1e-12, atol=0)
+    np.testing.assert_allclose(long.combined().n_pairs, 2 * (31 + 21), rtol=0, atol=0)
+
+
+def test_refuses_a_later_lag_time_that_is_too_long(rng: np.random.Generator) -> None:
+    with pytest.raises(ValueError, match="which has 9 frames, received 9"):
+        many_block_covariances(segments_of(rng, [(9, 1)]), [1, 9])
 
 
 def test_blocks_are_cut_evenly_and_a_pair_belongs_to_its_first_frame(

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 PROGRAM = Path(__file__).parent / "helpers" / "train_distributed.py"
 LAUNCH = [sys.executable, "-c", "from kgdyn.cli.app import app; app()", "launch"]
-TIMEOUT = 230.0
+TIMEOUT = 1200.0  # that of a hang: a slow machine needs many times the usual minute
 Results = dict[str, Any]
 Read = Callable[[str, str], Results]
 
@@ -55,8 +55,8 @@ def reader(path: Path) -> Read:
 @pytest.fixture(scope="module")
 def mirrored(tmp_path_factory: pytest.TempPathFactory) -> Read:
     folder = tmp_path_factory.mktemp("mirrored")
-    one = "one:paper,released,bfloat16"
-    two = "mirrored:paper,released,bfloat16,float16,skip released,overflow of one"
+    one = "one:paper,released"
+    two = "mirrored:paper,released,float16,overflow of one"
     run([sys.executable, str(PROGRAM), str(folder / "found.npz"), one, two], folder)
     return reader(folder / "found.npz")
 
@@ -65,7 +65,7 @@ def mirrored(tmp_path_factory: pytest.TempPathFactory) -> Read:
 def workers(tmp_path_factory: pytest.TempPathFactory) -> list[Read]:
     folder = tmp_path_factory.mktemp("workers")
     found = str(folder / "found_{worker}.npz")
-    command = [sys.executable, str(PROGRAM), found, "workers:paper,skip"]
+    command = [sys.executable, str(PROGRAM), found, "workers:paper,skip released"]
     run([*LAUNCH, "--workers", "2", "--log-folder", str(folder), "--", *command], folder)
     return [reader(folder / f"found_{index}.npz") for index in range(2)]
 
@@ -108,7 +108,7 @@ def test_the_test_would_see_a_difference(mirrored: Read) -> None:
 
 
 def test_workers_are_bit_identical(workers: list[Read]) -> None:
-    for case in ("paper", "skip"):
+    for case in ("paper", "skip released"):
         first, second = (read("workers", case) for read in workers)
         assert first.keys() == second.keys()
         for name in first:
@@ -124,19 +124,8 @@ def test_batch_normalization_sees_all_replicas(mirrored: Read) -> None:
     assert not any(initial)
 
 
-def test_bfloat16_is_that_of_one_device(mirrored: Read) -> None:
-    """To the rounding of bfloat16 sums, which are taken in another order."""
-    expected, found = mirrored("one", "bfloat16"), mirrored("mirrored", "bfloat16")
-    assert_same(found, expected, "weight", rtol=0.0, atol=5e-4)
-    assert_same(found, expected, "history", rtol=0.0, atol=5e-3)
-
-
-@pytest.mark.parametrize("case", ["mirrored|skip released", "workers|skip"])
-def test_a_batch_with_nan_on_one_replica_is_skipped_by_all(
-    case: str, mirrored: Read, workers: list[Read]
-) -> None:
-    kind, name = case.split("|")
-    found = (mirrored if kind == "mirrored" else workers[1])(kind, name)
+def test_a_batch_with_nan_on_one_worker_is_skipped_by_all(workers: list[Read]) -> None:
+    found = workers[1]("workers", "skip released")
     clean = [key for key in found if key.startswith("clean")]
     assert {key.split()[1] for key in clean} == {"weight", "optimizer", "history", "warnings"}
     for key in clean:

@@ -124,10 +124,8 @@ def test_released_variant_trains(hopping: Hopping, small_model: Maker) -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        {"variable_neighbors": True},
-        {"dtype": "mixed_bfloat16"},
         {"dtype": "mixed_float16", "learning_rate": 3e-3},
-        {"variable_neighbors": True, "variant": "released"},
+        {"dtype": "mixed_bfloat16", "variable_neighbors": True, "variant": "released"},
     ],
     ids=lambda options: ", ".join(map(str, options.values())),
 )

@@ -90,7 +90,7 @@ def test_new_process_predicts_the_same_bits(
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=900,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     predicted = np.load(str(path) + ".npy")

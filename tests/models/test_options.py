@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -277,51 +275,6 @@ def test_a_little_weight_decay_trains(hopping: Any, small_model: Maker) -> None:
     correlation = np.corrcoef(hopping[1][:-2], hopping[1][2:])[0, 1]
     score = model.evaluate(pairs, verbose=0, return_dict=True)["vamp2"]  # 1.56 of 1.58
     assert score == pytest.approx(1.0 + correlation**2, abs=0.04)
-
-
-_TWO_DEVICES = """
-import sys
-import keras, numpy as np, tensorflow as tf
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from kgdyn.models import GDyNet
-from kgdyn.scores import VAMP2Loss
-from kgdyn.training import pairs_dataset
-from kgdyn.trajectories import trajectory_from_arrays
-
-rng = np.random.default_rng(0)
-positions = np.cumsum(0.2 * rng.normal(size=(65, 6, 3)), axis=0) + 3.0 * rng.normal(size=(6, 3))
-trajectory = trajectory_from_arrays(
-    positions, np.zeros((3, 3)), [3] * 6, frame_interval=0.5, targets=[0, 2], pbc=False
-)
-found = []
-for strategy in (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])):
-    keras.utils.set_random_seed(0)
-    with strategy.scope():
-        options = {"variant": "released", "weight_decay": 0.5, "dropout": 0.3}
-        model = GDyNet(2, [3], 4, n_convolutions=1, **options)
-        model.compile(keras.optimizers.SGD(0.1), loss=VAMP2Loss())
-    assert model.convolutions[0].message_norm.synchronized == (len(found) > 0)
-    pairs = pairs_dataset(trajectory, lagtime=1, n_neighbors=4, batch_size=64, shuffle=False)
-    losses = model.fit(pairs, epochs=2, verbose=0, fix_states=False).history["loss"]
-    found.append([*model.get_weights(), losses])
-difference = max(np.abs(np.subtract(a, b)).max() for a, b in zip(*found, strict=True))
-print(difference)
-"""
-
-
-@pytest.mark.slow
-def test_decay_dropout_and_normalization_are_the_same_on_two_devices() -> None:
-    """Decay counted twice would show at once: it is half of the loss."""
-    done = subprocess.run(
-        [sys.executable, "-c", _TWO_DEVICES],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=200,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert float(done.stdout.splitlines()[-1]) < 2e-5
 
 
 # --- files --------------------------------------------------------------------------------------

@@ -143,20 +143,17 @@ def wait_for_checkpoints(process: subprocess.Popen[str], folder: Path, count: in
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("number", "jobs"),
-    [(signal.SIGKILL, 1), (signal.SIGINT, 2)],
-    ids=["kill -9", "Ctrl-C, two jobs"],
-)
-def test_stopped_and_continued(number: int, jobs: int, tmp_path: Path) -> None:
+def test_stopped_and_continued(tmp_path: Path) -> None:
+    """By Ctrl-C, with two trainings side by side."""
+    number, jobs = signal.SIGINT, 2
     process = started(tmp_path, jobs)
     wait_for_checkpoints(process, tmp_path, jobs)
     workers = workers_of(process.pid)
-    assert len(workers) == (0 if jobs == 1 else jobs)
+    assert len(workers) == jobs
     process.send_signal(number)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=600)
     assert process.returncode != 0, out + err
-    deadline = time.monotonic() + 30.0
+    deadline = time.monotonic() + 300.0
     while any(alive(worker) for worker in workers) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(alive(worker) for worker in workers)

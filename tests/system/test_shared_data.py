@@ -122,6 +122,7 @@ def test_two_states_of_water_molecules(shared_data: Shared) -> None:
         n_neighbors=16,
         lagtime=1,
         settings=TrainingSettings(epochs=4, batch_size=8),
+        model_options={"n_convolutions": 1, "n_features": 8},
     )
     assert max(history["val_vamp2"]) > 1.03  # no memory at all would be 1
     chi = kgdyn.assign_states(model, validation[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -133,27 +134,21 @@ def test_same_weights_as_without_the_interruption(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("model_options", "settings"),
-    [
-        ({"variant": "released"}, {"precision": "mixed_float16"}),
-        ({"dropout": 0.3}, {"xla": True, "batch_size": 149, "epochs": 2}),
-        (
-            {"weight_decay": 0.01},
-            {"score": "VAMP1", "reversible": True, "optimizer": "sgd", "window": 3, "warmup": 1.5},
+def test_whatever_a_training_remembers(hopping: Hopping, tmp_path: Path) -> None:
+    """Moving statistics, the scale of float16, seeds of dropout, warm-up, shuffling."""
+    options: dict[str, Any] = {
+        "model_options": {**SMALL, "variant": "released", "dropout": 0.3, "weight_decay": 0.01},
+        "settings": replace(
+            SETTINGS,
+            precision="mixed_float16",
+            score="VAMP1",
+            reversible=True,
+            window=3,
+            warmup=1.5,
         ),
-    ],
-    ids=["batch normalization and float16", "dropout and xla", "others"],
-)
-def test_whatever_a_training_remembers(
-    model_options: dict[str, Any], settings: dict[str, Any], hopping: Hopping, tmp_path: Path
-) -> None:
-    options = {
-        "model_options": {**SMALL, **model_options},
-        "settings": replace(SETTINGS, **settings),
     }
     expected = train(hopping, **options)
-    stopped(hopping, tmp_path, 4 if "xla" in settings else 5, **options)
+    stopped(hopping, tmp_path, 5, **options)
     assert_same(train(hopping, tmp_path, **options), expected)
 
 
@@ -171,7 +166,7 @@ def test_best_weights_and_patience_survive(hopping: Hopping, tmp_path: Path) -> 
 
 @pytest.mark.slow
 def test_restarts_go_on_where_they_were(hopping: Hopping, tmp_path: Path) -> None:
-    settings = replace(SETTINGS, epochs=1, restarts=3)
+    settings = replace(SETTINGS, epochs=1, restarts=2)
     whole = train(hopping, settings=settings)
     stopped(hopping, tmp_path, 5, settings=settings)  # in the second restart
     assert (tmp_path / "restart-1" / "model.keras").is_file()
@@ -189,8 +184,8 @@ def test_restarts_go_on_where_they_were(hopping: Hopping, tmp_path: Path) -> Non
         folder=tmp_path,
         **SIZES,
     )
-    assert len({restart.seed for restart in restarts}) == 3
-    assert len({restart.score for restart in restarts}) == 3
+    assert len({restart.seed for restart in restarts}) == 2
+    assert len({restart.score for restart in restarts}) == 2
     best = max(restarts, key=lambda restart: restart.score)
     assert best.history == whole[1]
     kernel = model.convolutions[0].basis_kernel
@@ -198,13 +193,9 @@ def test_restarts_go_on_where_they_were(hopping: Hopping, tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)]
-)
-def test_signals_leave_a_checkpoint(
-    number: int, error: type[BaseException], hopping: Hopping, undisturbed: Any, tmp_path: Path
-) -> None:
+def test_a_signal_leaves_a_checkpoint(hopping: Hopping, undisturbed: Any, tmp_path: Path) -> None:
     """Without one, the next checkpoint would be at the end of the epoch."""
+    number = signal.SIGTERM
     before = signal.getsignal(number)
 
     class Signal(keras.callbacks.Callback):  # type: ignore[misc]
@@ -213,7 +204,7 @@ def test_signals_leave_a_checkpoint(
                 os.kill(os.getpid(), number)
 
     seldom = replace(SETTINGS, checkpoint_every=3600.0)
-    with pytest.raises(error):
+    with pytest.raises(SystemExit):
         train(hopping, tmp_path, seldom, [Signal()])
     assert signal.getsignal(number) is before
     (path,) = checkpoints_in(tmp_path)
@@ -268,10 +259,10 @@ def test_a_model_without_checkpoint_is_not_overwritten(hopping: Hopping, tmp_pat
 
 @pytest.mark.slow
 def test_overwriting_removes_what_a_training_left_and_nothing_else(
-    hopping: Hopping, tmp_path: Path
+    hopping: Hopping, half_done: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    stopped(hopping, tmp_path, 2)
+    shutil.copytree(half_done, tmp_path, dirs_exist_ok=True)
     settings = replace(SETTINGS, epochs=1)
     _, history = train(hopping, tmp_path, settings, overwrite=True)
     assert len(history["loss"]) == 1

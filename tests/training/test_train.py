@@ -92,11 +92,9 @@ def test_progress_is_reported(run: tuple[Any, dict[str, Any], Any]) -> None:
 
 @pytest.mark.slow
 def test_same_seed_same_weights(hopping: Hopping) -> None:
-    first, again, other = (trained(hopping, seed, epochs=2)[0] for seed in (4, 4, 5))
+    first, again = (trained(hopping, seed=4, epochs=2)[0] for _ in range(2))
     for mine, theirs in zip(first.weights, again.weights, strict=True):
         np.testing.assert_array_equal(mine, theirs, err_msg=mine.path)
-    kernel = first.convolutions[0].basis_kernel
-    assert not np.allclose(kernel, other.convolutions[0].basis_kernel, rtol=0.0, atol=1e-3)
 
 
 @pytest.mark.slow
@@ -110,7 +108,7 @@ def test_stops_early(hopping: Hopping) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "options", [{"variable_neighbors": True}, {"variant": "released"}, {"dtype": "mixed_bfloat16"}]
+    "options", [{"variable_neighbors": True}, {"variant": "released", "dtype": "mixed_bfloat16"}]
 )
 def test_model_options(options: dict[str, Any], hopping: Hopping) -> None:
     model, history = train_gdynet(

@@ -214,11 +214,11 @@ def float16(strategy: Any) -> dict[str, Any]:
 
 CASES: dict[str, Callable[[Any], dict[str, Any]]] = {
     "paper": train_and_use,
-    "released": lambda strategy: few_steps(strategy, variant="released"),
-    "dropout": lambda strategy: few_steps(strategy, dropout=0.5, weight_decay=1e-3),
-    "bfloat16": lambda strategy: few_steps(strategy, dtype="mixed_bfloat16"),
+    # Decay counted twice would show at once: it is half of the loss.
+    "released": lambda strategy: few_steps(
+        strategy, variant="released", weight_decay=0.5, dropout=0.3
+    ),
     "float16": float16,
-    "skip": skip,
     "skip released": lambda strategy: skip(strategy, variant="released"),
     "overflow of one": overflow_of_one,
 }

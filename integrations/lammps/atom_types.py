@@ -32,39 +32,79 @@ ATOMIC_MASSES = tuple(float(mass) for mass in _MASSES)
 # isotopes need check_masses=False.
 _TOLERANCE = 0.02
 _LEAST_TOLERANCE = 0.1  # g/mol
+# Elements are taken from masses only where these are theirs: force fields write 12.0112 for 12.011.
+_SAME_MASS = 0.02  # g/mol
 
 
 def numbers_of_types(
-    elements: Sequence[str | int] | Mapping[Any, str | int], n_types: int
+    elements: Sequence[str | int] | Mapping[Any, str | int] | str,
+    n_types: int,
+    used: Iterable[int] | None = None,
+    masses: Mapping[int, float] | None = None,
 ) -> NDArray[np.int32]:
     """(n_types,) atomic numbers or bead types, of LAMMPS types 1, 2 ...
 
     Parameters
     ----------
-    elements : sequence or mapping
-        Symbols or positive numbers: of type 1, type 2 and so on, or ``{type: element}``.
+    elements : sequence, mapping or "masses"
+        Symbols or positive numbers: of type 1, type 2 and so on, or ``{type: element}`` for all
+        types that atoms have; or the elements that have these masses.
     n_types : int
+    used : iterable of int, optional
+        Types that atoms have; all if not given. Others may be left out, and get 0.
+    masses : mapping from type to g/mol, for ``elements="masses"``.
 
     Raises
     ------
     TypeError
-        If ``elements`` is one text.
+        If ``elements`` is another text.
     ValueError
-        If not every type gets an element, or for a symbol that is none.
+        If not every type that atoms have gets an element, or for a symbol that is none.
     """
+    wanted = sorted(range(1, n_types + 1) if used is None else used)
+    if isinstance(elements, str) and elements == "masses":
+        return _numbers_of_masses(n_types, wanted, masses or {})
     if isinstance(elements, str) or not isinstance(elements, (Sequence, Mapping)):
         raise TypeError(
-            "elements must be a sequence with one symbol for each LAMMPS type, type 1 first, "
-            f"received {elements!r}"
+            "elements must be a sequence with one symbol for each LAMMPS type, type 1 first, a "
+            f"mapping or the word 'masses', received {elements!r}"
         )
     by_type = {str(kind): element for kind, element in _items(elements)}
-    wanted = [str(kind) for kind in range(1, n_types + 1)]
-    if sorted(by_type) != sorted(wanted):
+    needed = {str(kind) for kind in wanted}
+    if isinstance(elements, Mapping):
+        fits = needed <= set(by_type) <= {str(kind) for kind in range(1, n_types + 1)}
+    else:
+        fits = len(by_type) == n_types
+    if not fits:
         received = dict(elements) if isinstance(elements, Mapping) else list(elements)
+        missing = sorted(needed - set(by_type), key=int)
         raise ValueError(
             f"elements must name every LAMMPS type, 1 to {n_types}, received {received}"
+            + (f"; missing: {', '.join(missing)}" if missing else "")
         )
-    return np.array(element_numbers([by_type[kind] for kind in wanted]), np.int32)
+    numbers = np.zeros(n_types, np.int32)
+    numbers[[int(kind) - 1 for kind in by_type]] = element_numbers(by_type.values())
+    return numbers
+
+
+def _numbers_of_masses(
+    n_types: int, wanted: Sequence[int], masses: Mapping[int, float]
+) -> NDArray[np.int32]:
+    numbers = np.zeros(n_types, np.int32)
+    for kind in wanted:
+        if kind not in masses:
+            raise ValueError(
+                "elements='masses' needs a mass in g/mol for each LAMMPS type: not of units lj, "
+                f"nor of atoms with masses of their own; type {kind} has none"
+            )
+        off = np.abs(np.array(ATOMIC_MASSES) - masses[kind])
+        if off.min() > _SAME_MASS:
+            raise ValueError(
+                f"elements='masses' needs the masses of elements, within {_SAME_MASS} g/mol, "
+                f"received {masses[kind]:g} for LAMMPS type {kind}"
+            )
+        numbers[kind - 1] = int(off.argmin()) + 1
+    return numbers
 
 
 def check_masses_of_types(
@@ -80,8 +120,8 @@ def check_masses_of_types(
     """
     by_type = {str(kind): element for kind, element in _items(elements)}
     for kind, mass in masses.items():
-        element = str(by_type[str(kind)]).strip()
-        if element.isdigit():
+        element = str(by_type.get(str(kind), "0")).strip()
+        if element.isdigit():  # beads, and types that no atom has
             continue
         (number,) = element_numbers([element])
         expected = ATOMIC_MASSES[number - 1]

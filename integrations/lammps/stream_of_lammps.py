@@ -29,9 +29,10 @@ def stream_of_lammps(
     every: int,
     targets: Targets,
     groupby: str,
-    elements: Sequence[str | int] | Mapping[Any, str | int],
+    elements: Sequence[str | int] | Mapping[Any, str | int] | str,
     n_types: int,
     masses: Mapping[int, float],
+    check_masses: bool,
     molecules: NDArray[np.int64] | None,
 ) -> StreamInfo:
     """Everything that is known before the first frame; on rank 0.
@@ -52,7 +53,8 @@ def stream_of_lammps(
     elements : as in :func:`numbers_of_types`.
     n_types : int
     masses : mapping from type to g/mol
-        Checked against the elements; empty to leave that out.
+    check_masses : bool
+        Whether they must be those of the elements.
     molecules : (n_atoms,) array of int64, or None
         LAMMPS' molecule ids, 0 for none, where its atoms have them.
 
@@ -61,8 +63,10 @@ def stream_of_lammps(
     ValueError, TypeError
         For elements or targets that do not fit.
     """
-    numbers = numbers_of_types(elements, n_types)
-    check_masses_of_types(elements, masses)
+    used = np.unique(capture.types).tolist()
+    numbers = numbers_of_types(elements, n_types, used, masses)
+    if check_masses and not isinstance(elements, str):
+        check_masses_of_types(elements, {kind: masses[kind] for kind in used if kind in masses})
     species = numbers[capture.types - 1]
     listing = _Listing(source, species, capture)
     return StreamInfo(

@@ -34,7 +34,10 @@ def monitor(
         typer.Option(help='What to follow: "element Li", "type 1", or LAMMPS ids "id 5 20:30".'),
     ],
     elements: Annotated[
-        str, typer.Option(help='Elements in the order of LAMMPS types, such as "Li,S".')
+        str,
+        typer.Option(
+            help='Elements in the order of LAMMPS types, such as "Li,S", or "masses".',
+        ),
     ],
     output: Annotated[Path, typer.Option(help="HDF5 file for the states; gone on with if there.")],
     every: Annotated[int, typer.Option(help="Steps between frames.")] = 100,
@@ -102,7 +105,7 @@ def monitor(
     lags = _numbers(lagtimes)
     goal = None if until is None else Convergence.parse(until)
     symbols = options.elements_list(elements)
-    if isinstance(symbols, str) or symbols is None:
+    if symbols is None:
         raise ValueError(f"elements must be those of the LAMMPS types, received {elements!r}")
     arguments = ["-log", str(log), "-screen", "none", *_variables(var or [])]
     lmp = _start_lammps([*arguments, *(lammps_arguments or [])])

@@ -144,19 +144,14 @@ def _single(path: Path, name: str, options: SourceOptions) -> FrameSource:
 
 def _dump_with_topology(path: Path, topology: _Path, options: SourceOptions) -> FrameSource:
     """A dump by our own reader; elements, bonds and residues of its atoms from a topology."""
-    from kgdyn.trajectories._universe_species import universe_species
     from kgdyn.trajectories.lammps_dump import LAMMPSDump
-    from kgdyn.trajectories.mdanalysis_source import universe_from_files
+    from kgdyn.trajectories.topology import read_topology
 
-    universe = universe_from_files(topology, [])
-    species = universe_species(universe, options.elements, str(topology))
-    of_type: dict[str, int] = {}
-    for label, number in zip(universe.atoms.types, species.tolist(), strict=True):
-        if of_type.setdefault(str(label), number) != number:
-            raise ValueError(f"{topology}: type {label} stands for several elements")
+    known = read_topology(topology, options.elements)
+    species = known.species
     dump = LAMMPSDump(
         path,
-        elements=of_type,
+        elements=known.elements_of_types(),
         types=None,
         frame_interval=options.frame_interval,
         timestep=options.timestep,
@@ -170,7 +165,7 @@ def _dump_with_topology(path: Path, topology: _Path, options: SourceOptions) -> 
         raise ValueError(
             f"{path}: its atoms, in the order of ids, have other elements than those of {topology}"
         )
-    dump.universe = universe
+    dump.universe = known.universe
     return dump
 
 

@@ -23,7 +23,7 @@ from typer.testing import Result
 from kgdyn.toys import LiInFccSulfur
 
 Command = Callable[..., Result]
-LIMIT = 150.0  # s, of each wait
+LIMIT = 900.0  # s, of each wait
 SPECIES = ["--targets", "element Li", "--elements", "Li,S"]
 OPTIONS = [*SPECIES, "--timestep", 0.001]
 

@@ -42,6 +42,22 @@ def test_elements_that_do_not_fit() -> None:
         numbers_of_types("LiS", 2)
 
 
+def test_types_without_atoms_may_be_left_out() -> None:
+    assert numbers_of_types({1: "Li", 3: "S"}, 4, used=[1, 3]).tolist() == [3, 0, 16, 0]
+    with pytest.raises(ValueError, match=r"1 to 4, received .*; missing: 2$"):
+        numbers_of_types({1: "Li", 3: "S"}, 4, used=[1, 2, 3])
+
+
+def test_elements_of_masses() -> None:
+    masses = {1: 6.94, 2: 1.0, 3: 12.0112}
+    assert numbers_of_types("masses", 3, [1, 3], masses).tolist() == [3, 0, 6]
+    assert numbers_of_types("masses", 3, None, masses).tolist() == [3, 1, 6]
+    with pytest.raises(ValueError, match=r"within 0\.02 g/mol, received 72 for LAMMPS type 2"):
+        numbers_of_types("masses", 2, None, {1: 6.94, 2: 72.0})
+    with pytest.raises(ValueError, match="type 2 has none"):
+        numbers_of_types("masses", 2, None, {1: 6.94})
+
+
 def test_masses_tell_a_wrong_order() -> None:
     check_masses_of_types(["Li", "S"], {1: 6.94, 2: 32.0})
     check_masses_of_types({"2": "S", "1": "Li"}, {1: 7.0, 2: 32.06})

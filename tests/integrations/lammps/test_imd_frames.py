@@ -72,7 +72,7 @@ def start_lmp(new_lammps: Callable[..., Any], tmp_path: Path) -> Iterator[Callab
                 command, cwd=tmp_path, stdout=subprocess.DEVNULL, start_new_session=True
             )
         )
-        limit = time.monotonic() + 120.0
+        limit = time.monotonic() + 600.0
         while not (tmp_path / "system.data").exists() and time.monotonic() < limit:
             time.sleep(0.05)
         return port
@@ -98,7 +98,7 @@ def test_frames_are_those_of_the_dump_of_the_same_run(
     port = start_lmp(3000, "unwrap on velocities no forces no", unit)
     known = read_topology(tmp_path / "system.data", ["Li", "S"])
     address = f"imd://localhost:{port}"
-    with IMDFrames(address, topology=known, units=unit, connect_timeout=120.0) as frames:
+    with IMDFrames(address, topology=known, units=unit, connect_timeout=600.0) as frames:
         assert frames.source == address
         assert select_targets(frames, "type 1").atoms.tolist() == [0]
         assert frames.steps_per_frame == 10
@@ -131,7 +131,7 @@ def test_frames_are_those_of_the_dump_of_the_same_run(
 def test_a_topology_of_other_atoms_is_named(start_lmp: Callable[..., int]) -> None:
     port = start_lmp(100, "unwrap off")
     with (
-        IMDFrames(f"imd://localhost:{port}", topology=topology(4), connect_timeout=120.0) as frames,
+        IMDFrames(f"imd://localhost:{port}", topology=topology(4), connect_timeout=600.0) as frames,
         pytest.raises(ValueError, match=r"not a frame of the 4 atoms of system\.data: .* got 5"),
     ):
         next(frames)

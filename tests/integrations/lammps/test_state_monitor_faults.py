@@ -123,6 +123,17 @@ def test_lost_atoms_that_lammps_ignores_are_told_by_id(
     assert engine.extract_global("ntimestep") == 40
 
 
+def test_several_levels_of_time_steps_are_refused(li_toy: Any, model: Any, recorder: Any) -> None:
+    """LAMMPS would call back at the set-up of a run only."""
+    engine, sink = li_toy(), recorder()
+    with StateMonitor(model, "element Li", LI_S, 50, sinks=[sink]).attach(engine):
+        engine.command("run 100")
+        engine.command("run_style respa 2 4")
+        with pytest.raises(ValueError, match="step 100: run_style respa cannot be followed"):
+            engine.command("run 100")
+    assert sink.steps == [0, 50, 100]
+
+
 def test_a_target_that_changes_its_element(li_toy: Any, model: Any) -> None:
     with (
         pytest.raises(ValueError, match=r"step 40: types must stay the same .*id 1 had type 1"),

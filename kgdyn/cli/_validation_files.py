@@ -128,12 +128,13 @@ def print_table(result: Validation, console: Console) -> None:
     )
     console.print(
         f"CK test at {lag:g} ps, n = 1..{len(ck.steps)}: {int(ck.inside.sum())} of "
-        f"{ck.inside.size} predictions agree with the estimates (95% interval of the difference); "
-        f"largest difference {ck.largest_difference:.4f}"
+        f"{ck.inside.size} predictions inside the 95% intervals of the estimates, "
+        f"{int(ck.agrees.sum())} with a difference that its own interval allows; largest difference "
+        f"{ck.largest_difference:.4f}"
     )
     console.print(
         f"of probabilities from state to state: {int(ck.state_inside.sum())} of "
-        f"{ck.state_inside.size} agree"
+        f"{ck.state_inside.size} inside"
     )
     console.print(f"intervals: {model.resampling.describe()}")
     if result.assigned is not None:
@@ -237,6 +238,7 @@ def _summary(result: Validation) -> dict[str, Any]:
         "block_length_frames": model.resampling.block_length,
         "independent_blocks": model.independent_blocks,
         "ck_inside": int(ck.inside.sum()),
+        "ck_agree": int(ck.agrees.sum()),
         "ck_elements": ck.inside.size,
         "ck_largest_difference": ck.largest_difference,
         "ck_states_inside": int(ck.state_inside.sum()),

@@ -74,18 +74,33 @@ class ChapmanKolmogorovTest:
 
     @property
     def inside(self) -> NDArray[np.bool_]:
-        """(n_steps, n_states, n_states): prediction and estimate agree within their errors.
+        """(n_steps, n_states, n_states): the prediction lies in the interval of the estimate.
 
-        The 95% interval of their difference holds 0. Both are of the same data, so their errors go
-        together, and the difference is made again without each block of data. Of results that are
-        made without that interval: the prediction lies in the interval of the estimate.
+        As a figure of both shows it. Of a Markov chain this is nearly always true, as the errors of
+        both go together; :attr:`agrees` asks more.
+        """
+        return _inside(self.predictions, None, None, self.estimate_interval)
+
+    @property
+    def state_inside(self) -> NDArray[np.bool_]:
+        """The same of the state-to-state probabilities."""
+        return _inside(self.state_predictions, None, None, self.state_estimate_interval)
+
+    @property
+    def agrees(self) -> NDArray[np.bool_]:
+        """(n_steps, n_states, n_states): the 95% interval of the difference holds 0.
+
+        Prediction and estimate are of the same data, so their difference is made again without each
+        block of data. Elements are far from independent: where one is off by chance, those of the
+        same rows and of later steps are with it. Of results that are made without that interval:
+        as :attr:`inside`.
         """
         return _inside(
             self.predictions, self.estimates, self.difference_interval, self.estimate_interval
         )
 
     @property
-    def state_inside(self) -> NDArray[np.bool_]:
+    def state_agrees(self) -> NDArray[np.bool_]:
         """The same of the state-to-state probabilities."""
         return _inside(
             self.state_predictions,
@@ -93,15 +108,6 @@ class ChapmanKolmogorovTest:
             self.state_difference_interval,
             self.state_estimate_interval,
         )
-
-    @property
-    def in_estimate_interval(self) -> NDArray[np.bool_]:
-        """(n_steps, n_states, n_states): the prediction lies in the interval of the estimate.
-
-        As a figure of both shows it; of a Markov chain nearly always true, as the errors of both go
-        together. :attr:`inside` asks more.
-        """
-        return _inside(self.predictions, None, None, self.estimate_interval)
 
     @property
     def largest_difference(self) -> float:

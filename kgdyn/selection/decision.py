@@ -34,8 +34,7 @@ from numpy.typing import NDArray
 __all__ = ["Candidate", "Decision", "Drift", "Gain", "decide"]
 
 _NORMAL_95 = 1.96
-# Powers of one K: where one prediction is off by chance, others are with it.
-_CK_SHARE = 0.8
+_CK_SHARE = 0.95
 _DRIFT_MATTERS = float(np.log(1.05))
 
 

@@ -51,9 +51,9 @@ def test_equals_the_loop(n_states: int, rng: np.random.Generator) -> None:
 def test_a_markov_chain_passes(rng: np.random.Generator) -> None:
     chi = one_hot(MarkovChain(CHAIN).sample(4000, 5, rng=rng), 2)
     found = ck_test(chi, lagtime=2, n_steps=5, resampling=Resampling(200, n_samples=300))
-    assert found.inside.shape == (5, 2, 2)
-    assert found.inside[0].all()  # at n = 1 both are the same
-    assert found.inside.all()
+    assert found.agrees.shape == (5, 2, 2)
+    assert found.agrees[0].all()  # at n = 1 both are the same
+    assert found.agrees.all()
     assert found.largest_difference < 0.03
 
 
@@ -63,8 +63,8 @@ def test_95_of_100_elements_of_a_markov_chain_are_inside(rng: np.random.Generato
     inside, in_estimate = [], []
     for run in labels.T:
         found = ck_test(one_hot(run[:, None], 2), lagtime=2, n_steps=4, resampling=Resampling(60))
-        inside.append(found.inside[1:])
-        in_estimate.append(found.in_estimate_interval[1:])
+        inside.append(found.agrees[1:])
+        in_estimate.append(found.inside[1:])
     assert 0.88 <= np.mean(inside) <= 0.995
     assert np.mean(in_estimate) > 0.995
 
@@ -115,8 +115,8 @@ def test_lumped_states_fail(rng: np.random.Generator) -> None:
     chain = np.array([[0.9, 0.1, 0.0], [0.1, 0.88, 0.02], [0.0, 0.01, 0.99]])
     labels = np.minimum(MarkovChain(chain).sample(4000, 5, rng=rng), 1)
     found = ck_test(one_hot(labels, 2), lagtime=2, resampling=Resampling(200, n_samples=300))
-    assert not found.inside[3:].any()
-    assert not found.state_inside[3:].any()
+    assert not found.agrees[3:].any()
+    assert not found.state_agrees[3:].any()
     assert found.largest_difference > 0.03
 
 
@@ -137,7 +137,7 @@ def test_without_resampling_nothing_is_inside(rng: np.random.Generator) -> None:
     found = ck_test(soft_segments(2, rng), lagtime=1)
     assert found.estimate_interval is None
     with pytest.raises(ValueError, match="made without resampling: there are no intervals"):
-        found.inside  # noqa: B018
+        found.agrees  # noqa: B018
 
 
 def test_refuses_no_step() -> None:
@@ -187,8 +187,8 @@ def test_crisp_states_move_as_k_says(rng: np.random.Generator) -> None:
     found = ck_test(chi, lagtime=2, n_steps=4, resampling=Resampling(150))
     np.testing.assert_allclose(found.state_predictions, found.predictions, rtol=0, atol=1e-9)
     np.testing.assert_allclose(found.state_estimates, found.estimates, rtol=0, atol=1e-9)
-    np.testing.assert_array_equal(found.state_inside, found.inside)
-    assert found.in_estimate_interval.all()
+    np.testing.assert_array_equal(found.state_agrees, found.agrees)
+    assert found.inside.all()
 
 
 @pytest.mark.parametrize("estimator", ["reversible", "stationary"])

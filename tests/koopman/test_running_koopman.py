@@ -258,9 +258,9 @@ def test_ck_test_equals_the_offline_one(rng: np.random.Generator) -> None:
         np.testing.assert_allclose(
             getattr(found, name), getattr(expected, name)[[0, 1, 4]], rtol=0, atol=1e-10
         )
-    assert found.inside.shape == (3, 3, 3)
-    assert found.inside.mean() > 0.8
-    assert found.inside[0].all()
+    assert found.agrees.shape == (3, 3, 3)
+    assert found.agrees.mean() > 0.8
+    assert found.agrees[0].all()
     np.testing.assert_array_equal(statistics.ck_test(2, n_steps=2).steps, [1, 2])
     with pytest.raises(ValueError, match="no multiple of 10 has pairs of frames yet"):
         statistics.ck_test(10)

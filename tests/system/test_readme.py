@@ -37,8 +37,14 @@ def test_python_of_the_readme_runs(new_lammps: Callable[..., Any], tmp_path: Pat
 
 @pytest.mark.slow
 @pytest.mark.lammps
-def test_example_runs_in_small(new_lammps: Callable[..., Any], tmp_path: Path) -> None:
-    script = ROOT / "examples" / "li_in_fcc_sulfur.py"
+@pytest.mark.parametrize(
+    ("name", "left"),
+    [("li_in_fcc_sulfur", "figure.png"), ("monitor_li_in_fcc_sulfur", "states.h5")],
+)
+def test_example_runs_in_small(
+    name: str, left: str, new_lammps: Callable[..., Any], tmp_path: Path
+) -> None:
+    script = ROOT / "examples" / f"{name}.py"
     done = subprocess.run(
         [sys.executable, str(script), str(tmp_path), "--small"],
         capture_output=True,
@@ -47,7 +53,7 @@ def test_example_runs_in_small(new_lammps: Callable[..., Any], tmp_path: Path) -
         env={**os.environ, "MPLBACKEND": "Agg"},
     )
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "figure.png").stat().st_size > 20_000
+    assert (tmp_path / left).stat().st_size > 15_000
 
 
 def test_commands_and_options_of_the_readme_exist() -> None:

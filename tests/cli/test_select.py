@@ -48,7 +48,7 @@ def test_two_states_from_a_file_to_a_validation(
     command = [
         "select", hopping, "-o", folder, "--lagtimes", "1,2", "--n-states", "2,3", "--restarts", 1,
         "--folds", 2, "--n-neighbors", 4, "--batch-size", 100, "--learning-rate", 0.01, *small,
-        "--jobs", 1,
+        "--jobs", 1, "--stride", 2,
     ]  # fmt: skip
     result = kgdyn_command(*command)
     text = " ".join(result.output.split())

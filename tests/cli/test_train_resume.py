@@ -29,7 +29,11 @@ def options_of(trajectory: Path) -> list[str | Path]:
 
 
 def start(*arguments: str | Path) -> subprocess.Popen[str]:
-    script = "from kgdyn.cli.app import app; app()"
+    # A background job ignores Ctrl-C, and so would its children.
+    script = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from kgdyn.cli.app import app; app()"
+    )
     return subprocess.Popen(
         [sys.executable, "-c", script, "train", *map(str, arguments)],
         stdout=subprocess.PIPE,

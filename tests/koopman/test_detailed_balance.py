@@ -67,14 +67,14 @@ LADDER[np.arange(5), np.arange(5)] = 1.0 - LADDER.sum(axis=1)
 def test_five_in_a_hundred_are_falsely_accused(
     matrix: np.ndarray, n_frames: int, block_length: int
 ) -> None:
-    """3 to 7% of 400 reversible chains; the error of 5% is 1.1%, the seed is fixed."""
-    labels = MarkovChain(matrix).sample(n_frames, 400, rng=np.random.default_rng(31))
+    """2.5 to 8% of 200 reversible chains; the error of 5% is 1.5%, the seed is fixed."""
+    labels = MarkovChain(matrix).sample(n_frames, 200, rng=np.random.default_rng(31))
     accused = 0
-    for run in range(400):
+    for run in range(200):
         chi = one_hot(labels[:, run], len(matrix))
         found = detailed_balance(chi, lagtime=1, resampling=Resampling(block_length, seed=run))
         accused += bool(found.contradicted)
-    assert 12 <= accused <= 28
+    assert 5 <= accused <= 16
 
 
 def test_flows_of_few_events_accuse_nobody(rng: np.random.Generator) -> None:

@@ -76,9 +76,8 @@ def test_float16_recovers_from_a_scale_that_overflows(helper: Any) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("policy", POLICIES)
-def test_a_batch_with_nan_is_skipped_and_told(policy: str, helper: Any) -> None:
-    found = helper.skip(tf.distribute.get_strategy(), dtype=policy)
+def test_a_batch_with_nan_is_skipped_and_told(helper: Any) -> None:
+    found = helper.skip(tf.distribute.get_strategy(), dtype="mixed_float16")
     for name, value in found.items():
         if name.startswith("clean weight"):
             np.testing.assert_array_equal(found[name.replace("clean", "spoiled")], value)

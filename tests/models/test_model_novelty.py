@@ -92,6 +92,6 @@ def test_files_from_before(
 
 def test_is_of_its_kind(small_model: Callable[..., Any]) -> None:
     with pytest.raises(
-        TypeError, match=r"novelty must be a kgdyn\.novelty\.Novelty or None, received dict"
+        TypeError, match=r"novelty must be a kgdyn\.novelty\.Novelty or None, received \{'thr"
     ):
         small_model().novelty = {"threshold": 1.0}

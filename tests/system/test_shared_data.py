@@ -124,7 +124,7 @@ def test_two_states_of_water_molecules(shared_data: Shared) -> None:
         settings=TrainingSettings(epochs=4, batch_size=8),
         model_options={"n_convolutions": 1, "n_features": 8},
     )
-    assert max(history["val_vamp2"]) > 1.03  # no memory at all would be 1
+    assert max(history["val_vamp2"]) > 1.02  # no memory at all would be 1
     chi = kgdyn.assign_states(model, validation[0])
     assert chi.shape == (validation[0].n_frames, 352, 2)
     # The rarer state is that of molecules at the surface, which fewer neighbours surround.

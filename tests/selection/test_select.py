@@ -49,6 +49,7 @@ def select_two(folder: Path, **changes: Any) -> Selection:
     return select_model(shell(TWO, 6000), folder=folder, **arguments)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_four_states_for_a_four_state_chain(tmp_path: Path) -> None:
     result = select_model(
@@ -140,6 +141,7 @@ def wait_for_checkpoints(process: subprocess.Popen[str], folder: Path, count: in
     raise AssertionError(f"ended by itself: {process.communicate()}")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_stopped_and_continued(tmp_path: Path) -> None:
     """By Ctrl-C, with two trainings side by side."""

@@ -152,6 +152,7 @@ def test_whatever_a_training_remembers(hopping: Hopping, tmp_path: Path) -> None
     assert_same(train(hopping, tmp_path, **options), expected)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_best_weights_and_patience_survive(hopping: Hopping, tmp_path: Path) -> None:
     """Stopped two epochs after the best, one before patience ends."""

@@ -308,8 +308,11 @@ def test_residues_of_a_dump_come_from_its_topology(tmp_path: Path) -> None:
     arguments, _ = FORMATS["dump with a topology"]
     options = arguments(tmp_path) | {"targets": "element S", "groupby": "residues"}
     options["elements"] = ["Li", "S", "P"]
-    with pytest.raises(ValueError, match="targets 'element S' is not understood"):
-        open_trajectory(**options)
+    found = open_trajectory(**options)
+    assert found.species.tolist() == [3, 16, 3, 15, 16, 3]
+    # All atoms of the data file are one residue.
+    assert found.targets.atoms.tolist() == list(range(6))
+    assert found.targets.offsets.tolist() == [0, 6]
 
 
 # --- refusals ------------------------------------------------------------------------------------

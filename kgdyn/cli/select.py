@@ -73,7 +73,8 @@ def select(
     timestep: options.Timestep = None,
     epochs: Annotated[int | None, typer.Option(help="At most.", show_default="10")] = None,
     batch_size: Annotated[
-        int | None, typer.Option(help="Pairs of frames.", show_default="1024")
+        int | None,
+        typer.Option(help="Pairs of frames.", show_default="by the data, at most 1,024"),
     ] = None,
     learning_rate: Annotated[float | None, typer.Option(show_default="0.002")] = None,
     stride: Annotated[

@@ -18,6 +18,9 @@ from kgdyn.trajectories.trajectory import Trajectory
 __all__ = ["frames_dataset", "pairs_dataset", "to_ragged"]
 
 _PREFETCHED_BATCHES = 2
+_LARGEST_BATCH = 1024  # pairs
+_FEWEST_TARGETS = 1024  # in all frames of a batch at t
+_BATCHES_PER_EPOCH = 40
 
 
 def pairs_dataset(
@@ -25,7 +28,7 @@ def pairs_dataset(
     *,
     lagtime: int,
     n_neighbors: int,
-    batch_size: int = 1024,
+    batch_size: int | None = None,
     n_hops: int | None = None,
     window: int = 1,
     shuffle: bool = True,
@@ -45,8 +48,10 @@ def pairs_dataset(
     lagtime : int, frames.
     n_neighbors : int
         M of the graphs.
-    batch_size : int
-        Pairs of frames a batch; the last batch of an epoch may be smaller.
+    batch_size : int, optional
+        Pairs of frames a batch; the last batch of an epoch may be smaller. If not given, what
+        makes at least 40 batches an epoch: up to 1,024, and never so few that a batch has less
+        than 1,024 targets in all, which its covariances need.
     n_hops : int, optional
         ``model.n_convolutions`` cuts the graphs down to the targets' receptive field: the same
         result, faster where targets are few.
@@ -91,6 +96,8 @@ def pairs_dataset(
         raise ValueError(f"seed must not be negative, received {seed}")
     windows = pair_windows(pairs, window, stride)
     n_pairs = int(windows.lengths.sum())
+    if batch_size is None:
+        batch_size = _usual_batch_size(n_pairs, min(t.n_targets for t in trajectories))
     n_batches, skipped = -(-n_pairs // batch_size), 0 if position is None else position.batch
     if not 0 <= skipped < n_batches:
         raise ValueError(
@@ -262,3 +269,9 @@ def _dataset(
     dataset = tf.data.Dataset.from_generator(batches, output_signature=spec)
     dataset = dataset.map(to_inputs).apply(tf.data.experimental.assert_cardinality(n_batches))
     return dataset.prefetch(_PREFETCHED_BATCHES)
+
+
+def _usual_batch_size(n_pairs: int, n_targets: int) -> int:
+    """Small enough for an epoch of several steps, large enough for covariances of a batch."""
+    enough = -(-_FEWEST_TARGETS // n_targets)
+    return min(max(n_pairs // _BATCHES_PER_EPOCH, enough, 1), _LARGEST_BATCH)

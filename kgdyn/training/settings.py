@@ -29,8 +29,9 @@ class TrainingSettings:
     ----------
     epochs : int
         At most; see ``patience``.
-    batch_size : int
-        Pairs of frames.
+    batch_size : int, optional
+        Pairs of frames; chosen by the amount of data if not given, see
+        :func:`kgdyn.training.pairs_dataset`.
     learning_rate : float
         The highest of the training.
     schedule : {"cosine", "constant"}
@@ -81,7 +82,7 @@ class TrainingSettings:
     """
 
     epochs: int = 10
-    batch_size: int = 1024
+    batch_size: int | None = None
     learning_rate: float = 2e-3
     schedule: str = "cosine"
     warmup: float = 0.0
@@ -108,8 +109,9 @@ class TrainingSettings:
                 raise ValueError(f"{field.name} must be finite, received {value}")
             object.__setattr__(self, field.name, value)
         for name in _AT_LEAST_ONE:
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, received {getattr(self, name)}")
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, received {value}")
         for name in _NOT_NEGATIVE:
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, received {getattr(self, name)}")

@@ -229,3 +229,27 @@ def test_bad_argument_of_frames(name: str, signal: Signal) -> None:
 def test_no_trajectory() -> None:
     with pytest.raises(ValueError, match="at least one trajectory is needed, received none"):
         pairs_dataset([], lagtime=1, n_neighbors=2)
+
+
+@pytest.mark.parametrize(
+    ("n_frames", "batch"),
+    [
+        (60_002, 1024),  # 60,000 pairs: the largest
+        (1_002, 1000),  # no batch has fewer than 1,024 targets, unless there are no more
+        (44_002, 1024),
+    ],
+)
+def test_a_batch_size_that_suits_the_data(n_frames: int, batch: int) -> None:
+    from kgdyn.training.datasets import _usual_batch_size
+
+    assert min(_usual_batch_size(n_frames - 2, 1), n_frames - 2) == batch
+    # With many targets a batch of few frames has enough of them: an epoch has 40 batches.
+    assert _usual_batch_size(800, 332) == 20
+    assert _usual_batch_size(100, 332) == 4
+    assert _usual_batch_size(10, 4096) == 1
+
+
+def test_without_a_batch_size_all_pairs_come(signal: Signal, numbers_of: Reader) -> None:
+    found = pairs_in(pairs_dataset(signal(20), lagtime=2, n_neighbors=1), numbers_of)
+    assert sorted(pair for batch in found for pair in batch) == [(t, t + 2) for t in range(18)]
+    assert len(found) == 1

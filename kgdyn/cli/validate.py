@@ -5,20 +5,19 @@ from __future__ import annotations
 import itertools
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import numpy as np
 import typer
 
 from kgdyn.cli import _options as options
 from kgdyn.cli._console import console, load_tensorflow, say, set_quiet, user_errors
+from kgdyn.cli._labels import read_labels
 
 if TYPE_CHECKING:
     from kgdyn.cli._validation_files import Validation
 
-__all__ = ["validate", "validate_states"]
-
-_CK_STEPS = 5
+__all__ = ["checked_lagtime", "validate", "validate_states"]
 
 
 @user_errors
@@ -108,13 +107,19 @@ def validate(
         raise ValueError(f"start must be a fraction from 0 to below 1, received {start}")
     if start > 0.0:
         found = split_by_time(found, (start, 1.0 - start))[1]
-    lag = _checked_lagtime(network, found, lagtime)
+    lag = checked_lagtime(network, found, lagtime)
     probabilities = [
         part
         for trajectory in found
         for part in _segments(assign_with_progress(network, trajectory), trajectory)
     ]
-    true = None if labels is None else _true_labels(labels, found)
+    true = None
+    if labels is not None:
+        true = [
+            part
+            for values, trajectory in zip(read_labels(labels, found), found, strict=True)
+            for part in _segments(values, trajectory)
+        ]
     validate_states(
         probabilities,
         lag,
@@ -182,29 +187,20 @@ def validate_states(
     """
     from kgdyn.cli._validation_files import Validation, print_table, write_validation
     from kgdyn.koopman import (
-        ck_test,
-        estimate_koopman_model,
         implied_timescales,
         label_markov_model,
         one_hot,
-        resampling_for,
+        validate_koopman,
     )
 
     _check_estimator(estimator, crosscheck)
-    lagtimes = _lagtimes(lagtime, min(len(part) for part in probabilities))
-    n_steps = min(_CK_STEPS, (min(len(part) for part in probabilities) - 1) // (2 * lagtime))
-    n_steps = max(n_steps, 1)
-    resampling = resampling_for(
-        probabilities, lagtime, longest_lagtime=max(*lagtimes, n_steps * lagtime)
+    found = validate_koopman(
+        probabilities,
+        lagtime=lagtime,
+        frame_interval=frame_interval,
+        estimator=cast(Any, estimator),
     )
-    arguments: dict[str, Any] = {
-        "frame_interval": frame_interval,
-        "resampling": resampling,
-        "estimator": estimator,
-    }
-    model = estimate_koopman_model(probabilities, lagtime=lagtime, **arguments)
-    times = implied_timescales(probabilities, lagtimes=lagtimes, **arguments)
-    ck = ck_test(probabilities, lagtime=lagtime, n_steps=n_steps, **arguments)
+    model, times, ck = found.model, found.timescales, found.ck
     assigned = true_model = true_times = None
     if labels is not None:
         n_states = model.n_states
@@ -212,9 +208,9 @@ def validate_states(
         true_model = label_markov_model(labels, lagtime)
         true_times = implied_timescales(
             [one_hot(part, n_states) for part in labels],
-            lagtimes=lagtimes,
+            lagtimes=times.lagtimes.tolist(),
             frame_interval=frame_interval,
-            estimator=arguments["estimator"],
+            estimator=cast(Any, estimator),
         )
     result = Validation(model, times, ck, assigned, true_model, true_times)
     write_validation(result, output)
@@ -252,13 +248,6 @@ def _crosscheck(probabilities: list[Any], result: Validation, output: Path) -> N
         raise ValueError(f"crosscheck: kgdyn and deeptime differ in {failed}")
 
 
-def _lagtimes(lagtime: int, shortest: int) -> list[int]:
-    """1, 2, 5, 10 ... and the model's own, up to four times it and a tenth of the data."""
-    longest = max(lagtime, min(4 * lagtime, shortest // 10))
-    ladder = [step * 10**power for power in range(8) for step in (1, 2, 5)]
-    return sorted({lag for lag in ladder if lag <= longest} | {lagtime})
-
-
 def _assigned(probabilities: list[Any], labels: list[Any], n_states: int) -> np.ndarray[Any, Any]:
     """(n_true, n_states) share of each true state's frames that each learned state gets."""
     counts = np.zeros((n_states, n_states))
@@ -274,7 +263,7 @@ def _segments(values: Any, trajectory: Any) -> list[Any]:
     return [values[a:b] for a, b in itertools.pairwise(borders)]
 
 
-def _checked_lagtime(model: Any, trajectories: list[Any], lagtime: int | None) -> int:
+def checked_lagtime(model: Any, trajectories: list[Any], lagtime: int | None) -> int:
     """The lag time in frames of these trajectories, which may have another interval."""
     from kgdyn.trajectories import lagged_pairs
 
@@ -306,27 +295,3 @@ def _default_start(model: Path, trajectories: list[Path]) -> float:
         say(f"using frames after the first {100 * test_start:g}%: training left those")
         return test_start
     return 0.0
-
-
-def _true_labels(text: str, trajectories: list[Any]) -> list[Any]:
-    """Labels of the frames in use, split into their segments."""
-    path, _, name = text.partition(":")
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: there is no such file of labels")
-    values = np.load(path, allow_pickle=False)
-    if isinstance(values, np.lib.npyio.NpzFile):
-        with values as archive:
-            if name not in archive:
-                raise ValueError(f"{path}: holds no array {name!r}, it has {sorted(archive)}")
-            values = archive[name]
-    elif name:
-        raise ValueError(f"{path}: is one array; {text!r} names {name!r} of an archive")
-    labels = []
-    for trajectory in trajectories:
-        first, last = trajectory.first_frame, trajectory.first_frame + trajectory.n_frames
-        if len(values) < last:
-            raise ValueError(
-                f"labels: {path} has {len(values)} rows, the trajectory needs at least {last}"
-            )
-        labels += _segments(values[first:last].reshape(last - first, -1), trajectory)
-    return labels

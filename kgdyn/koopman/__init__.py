@@ -32,6 +32,7 @@ from kgdyn.koopman.to_deeptime import (
     hard_assignments,
     transfer_operator_model,
 )
+from kgdyn.koopman.validation import KoopmanValidation, validate_koopman
 
 __all__ = [
     "ChapmanKolmogorovTest",
@@ -45,6 +46,7 @@ __all__ = [
     "ImpliedTimescales",
     "Interval",
     "KoopmanModel",
+    "KoopmanValidation",
     "Resampling",
     "RunningKoopman",
     "SiteModel",
@@ -73,4 +75,5 @@ __all__ = [
     "site_adjacency",
     "site_model",
     "transfer_operator_model",
+    "validate_koopman",
 ]

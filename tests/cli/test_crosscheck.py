@@ -46,7 +46,7 @@ def untrained(tmp_path: Path) -> Path:
 @pytest.fixture
 def wrong_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
     """Our K with one element off by 1e-6."""
-    right = kgdyn.koopman.estimate_koopman_model
+    right = kgdyn.koopman.validation.estimate_koopman_model
 
     def wrong(*args: Any, **kwargs: Any) -> Any:
         model = right(*args, **kwargs)
@@ -54,7 +54,7 @@ def wrong_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
         matrix[0, 1] += 1e-6
         return dataclasses.replace(model, koopman_matrix=matrix)
 
-    monkeypatch.setattr(kgdyn.koopman, "estimate_koopman_model", wrong)
+    monkeypatch.setattr(kgdyn.koopman.validation, "estimate_koopman_model", wrong)
 
 
 def test_files_hold_both_sides(

@@ -11,6 +11,7 @@ from typing import NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from kgdyn.frames import readonly
 from kgdyn.koopman import Covariances, Interval, Resampling, resampling_for
 from kgdyn.koopman.bootstrap import FEWEST_BLOCKS, TARGET_GROUPS
 from kgdyn.koopman.intervals import Scale
@@ -170,6 +171,4 @@ def block_intervals(
 
 
 def _interval(lower: Float, upper: Float) -> Interval:
-    for bound in (lower, upper):
-        bound.flags.writeable = False
-    return Interval(lower, upper)
+    return Interval(readonly(lower), readonly(upper))

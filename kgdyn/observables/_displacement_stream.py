@@ -23,7 +23,7 @@ from kgdyn.koopman._pair_sums import equal_borders
 from kgdyn.koopman.bootstrap import TARGET_GROUPS
 from kgdyn.observables._displacement_sums import DisplacementSums, sums_of
 from kgdyn.observables._unwrapped import Unwrap, center_pieces
-from kgdyn.observables._weighted_frames import Masses, WeightedSegment, atom_masses
+from kgdyn.observables._weighted_frames import WeightedSegment
 
 __all__ = ["displacement_sums"]
 
@@ -44,7 +44,6 @@ def displacement_sums(
     axes: Sequence[int] = (0, 1, 2),
     unwrap: Unwrap = "auto",
     remove_drift: bool = False,
-    masses: Masses | None = None,
 ) -> DisplacementSums:
     """Sums in the blocks of ``resampling``; a pair belongs to the block of its first frame.
 
@@ -59,7 +58,7 @@ def displacement_sums(
         Segments with fewer frames are left out.
     axes : sequence of int
         Cartesian components of the displacement that count.
-    unwrap, remove_drift, masses
+    unwrap, remove_drift
         As for :func:`kgdyn.observables.transition_msd`.
 
     Raises
@@ -90,7 +89,7 @@ def displacement_sums(
             segment.stop,
             unwrap=unwrap,
             remove_drift=remove_drift,
-            masses=atom_masses(trajectory, masses),
+            masses=segment.masses,
         ):
             sums.add(path, segment.weights(first, first + len(path)))
             first += len(path)

@@ -14,9 +14,10 @@ from kgdyn._threads import share, usable_cores
 from kgdyn.frames import readonly
 from kgdyn.koopman import Interval, Resampling
 from kgdyn.observables._block_sums import BlockSums, block_intervals, plan_blocks
+from kgdyn.observables._inputs import AtomValues
 from kgdyn.observables._radial_sums import check_reaches, resampling_of
 from kgdyn.observables._selections import Channels, Selections, channels_of, select_atoms
-from kgdyn.observables._target_frames import AtomValues, TargetFrames, target_frames
+from kgdyn.observables._target_frames import TargetFrames, target_frames
 from kgdyn.trajectories import Trajectory
 
 __all__ = ["CoordinationNumbers", "coordination_numbers", "neighbor_counts"]

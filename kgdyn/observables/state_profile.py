@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from kgdyn.frames import readonly
 from kgdyn.koopman import Interval, Resampling
 from kgdyn.observables._block_sums import BlockSums, block_intervals, plan_blocks
+from kgdyn.observables._inputs import AtomValues
 from kgdyn.observables._radial_sums import resampling_of
-from kgdyn.observables._target_frames import AtomValues, Chunk, TargetFrames, target_frames
+from kgdyn.observables._target_frames import Chunk, TargetFrames, target_frames
 from kgdyn.trajectories import Trajectory
 
 __all__ = ["StateProfile", "state_profile"]

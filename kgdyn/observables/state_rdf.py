@@ -12,9 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from kgdyn.frames import readonly
 from kgdyn.koopman import Interval, Resampling
 from kgdyn.observables._block_sums import block_intervals
+from kgdyn.observables._inputs import AtomValues
 from kgdyn.observables._radial_sums import check_bins, resampling_of, state_sums
 from kgdyn.observables._selections import Selections, channels_of, select_atoms
-from kgdyn.observables._target_frames import AtomValues, target_frames
+from kgdyn.observables._target_frames import target_frames
 from kgdyn.trajectories import Trajectory
 
 __all__ = ["StateRDF", "state_rdf"]

@@ -31,13 +31,9 @@ from kgdyn.koopman.intervals import Scale, Statistics
 from kgdyn.koopman.passage_times import residence_vectors
 from kgdyn.observables._displacement_stream import displacement_sums
 from kgdyn.observables._displacement_sums import DisplacementSums, sums_of
+from kgdyn.observables._inputs import AtomValues, checked_lagtime
 from kgdyn.observables._unwrapped import Unwrap
-from kgdyn.observables._weighted_frames import (
-    Masses,
-    WeightedSegment,
-    checked_lagtime,
-    weighted_segments,
-)
+from kgdyn.observables._weighted_frames import WeightedSegment, weighted_segments
 from kgdyn.observables.transition_msd import checked_request, readonly_interval
 from kgdyn.trajectories import Trajectory
 
@@ -153,7 +149,7 @@ def transition_diffusion(
     axes: str = "xyz",
     unwrap: Unwrap = "auto",
     remove_drift: bool = False,
-    masses: Masses | None = None,
+    masses: AtomValues | None = None,
     resampling: Resampling | None = None,
 ) -> TransitionDiffusion:
     """D_ij, state-resolved and total diffusion at a lag time, with K, populations and intervals.
@@ -188,10 +184,10 @@ def transition_diffusion(
         raise ValueError(f"half_window must be at most lagtime = {lagtime}, received {window}")
     if estimate not in ("slope", "ratio"):
         raise ValueError(f'estimate must be "slope" or "ratio", received {estimate!r}')
-    segments = weighted_segments(trajectories, state_probabilities)
+    segments = weighted_segments(trajectories, state_probabilities, masses)
     wanted = [lagtime] if estimate == "ratio" else [lagtime - window, lagtime, lagtime + window]
     lags = [lag for lag in wanted if lag > 0]
-    resampling = checked_request(segments, lags[-1], axes, unwrap, masses, resampling)
+    resampling = checked_request(segments, lags[-1], axes, unwrap, resampling)
     sums = displacement_sums(
         segments,
         lags,
@@ -201,7 +197,6 @@ def transition_diffusion(
         axes=["xyz".index(axis) for axis in axes],
         unwrap=unwrap,
         remove_drift=remove_drift,
-        masses=masses,
     )
     interval = segments[0].trajectory.frame_interval
     statistics = _statistics(lagtime, window, interval, len(axes), estimate)

@@ -20,14 +20,9 @@ from kgdyn.koopman import Covariances, Interval, Resampling, resampling_for
 from kgdyn.koopman.intervals import Scale
 from kgdyn.observables._displacement_stream import displacement_sums
 from kgdyn.observables._displacement_sums import DisplacementSums, sums_of
+from kgdyn.observables._inputs import AtomValues, checked_lagtime
 from kgdyn.observables._unwrapped import Unwrap, check_unwrap
-from kgdyn.observables._weighted_frames import (
-    Masses,
-    WeightedSegment,
-    atom_masses,
-    checked_lagtime,
-    weighted_segments,
-)
+from kgdyn.observables._weighted_frames import WeightedSegment, weighted_segments
 from kgdyn.trajectories import Trajectory
 
 __all__ = ["TransitionMSD", "transition_msd"]
@@ -106,7 +101,7 @@ def transition_msd(
     axes: str = "xyz",
     unwrap: Unwrap = "auto",
     remove_drift: bool = False,
-    masses: Masses | None = None,
+    masses: AtomValues | None = None,
     resampling: Resampling | None = None,
 ) -> TransitionMSD:
     """Mean square displacement per transition, per state and in all, at some lag times.
@@ -153,8 +148,8 @@ def transition_msd(
     lags = sorted({checked_lagtime("lagtimes", lag) for lag in lagtimes})
     if not lags:
         raise ValueError("lagtimes: at least one is needed, received none")
-    segments = weighted_segments(trajectories, state_probabilities)
-    resampling = checked_request(segments, lags[-1], axes, unwrap, masses, resampling)
+    segments = weighted_segments(trajectories, state_probabilities, masses)
+    resampling = checked_request(segments, lags[-1], axes, unwrap, resampling)
     sums = displacement_sums(
         segments,
         lags,
@@ -164,7 +159,6 @@ def transition_msd(
         axes=["xyz".index(axis) for axis in axes],
         unwrap=unwrap,
         remove_drift=remove_drift,
-        masses=masses,
     )
     scales: dict[str, Scale] = {"msd": "log", "state_msd": "log", "total_msd": "log"}
     bounds = resampling.intervals(sums, _statistics, scales)
@@ -192,7 +186,6 @@ def checked_request(
     longest: int,
     axes: str,
     unwrap: Unwrap,
-    masses: Masses | None,
     resampling: Resampling | None,
 ) -> Resampling:
     """The resampling to use, once all else is known to fit together."""
@@ -200,7 +193,6 @@ def checked_request(
         raise ValueError(f'axes must name some of "xyz", each once, received {axes!r}')
     for segment in segments:
         check_unwrap(segment.trajectory, unwrap)
-        atom_masses(segment.trajectory, masses)
     longest_segment = max(segment.n_frames for segment in segments)
     if longest >= longest_segment:
         raise ValueError(

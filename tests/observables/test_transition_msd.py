@@ -247,8 +247,8 @@ def test_what_is_refused(rng) -> None:
     refused(ValueError, 'unwrap="images" needs images', unwrap="images")
     refused(ValueError, r"masses must have shape \(n_atoms,\) = \(4,\)", masses=[1.0])
     refused(ValueError, "masses must be positive, received 0.0", masses=[0.0, 1.0, 1.0, 1.0])
-    refused(ValueError, r"masses must name every element, received none for \['Li'\]", masses={})
-    refused(TypeError, "trajectories must be Trajectory objects", given=[chi], states=[chi])
+    refused(ValueError, r"masses must have a value for every element .* \['Li'\]", masses={})
+    refused(TypeError, "trajectories must be of type Trajectory", given=[chi], states=[chi])
     refused(ValueError, "one array for each trajectory, received 2 for 1", states=[chi, chi])
     refused(ValueError, r"= \(30, 4, at least 2\), received \(29, 4, 3\)", states=chi[1:])
     refused(ValueError, "same number of states for all", given=[trajectory] * 2,

@@ -197,6 +197,37 @@ class AttentionConvolution(keras.layers.Layer):
         )
         return self._updated(nodes, self._scaled(reduced, neighbors))
 
+    def attention_weights(
+        self,
+        nodes: Any,
+        neighbors: Any,
+        basis: Any,
+        centers: Any = None,
+        log_envelope: Any = None,
+    ) -> Any:
+        """alpha_ij: how `call` weighs the messages of each atom's neighbours.
+
+        Args:
+            nodes: As in `call`, and so are the others. `neighbors` may have rows of any atoms.
+            neighbors: `(n_rows, M)` ints, or `(n_edges,)`.
+            basis: `(n_rows, M, n_basis)`, or `(n_edges, n_basis)`.
+            centers: `(n_edges,)` ints.
+            log_envelope: `(n_rows, M)`, or `(n_edges,)`.
+
+        Returns:
+            Float32 of the shape of `neighbors`; sums to 1 over the neighbours of an atom.
+        """
+        ops, dtype = keras.ops, self.compute_dtype
+        nodes, basis = ops.cast(nodes, dtype), ops.cast(basis, dtype)
+        of_atom = ops.matmul(nodes, ops.cast(self.neighbor_attention, dtype))[:, 0]
+        logits = ops.matmul(basis, ops.cast(self.basis_attention, dtype))[..., 0]
+        if log_envelope is not None:
+            logits = logits + ops.cast(log_envelope, dtype)
+        logits = ops.cast(ops.take(of_atom, neighbors, axis=0) + logits, "float32")
+        if centers is None:
+            return ops.softmax(logits, axis=-1)
+        return _ragged_softmax(logits, centers, ops.shape(nodes)[0])
+
     def _from_center(self, nodes: Any) -> Any:
         ops, dtype = keras.ops, self.compute_dtype
         product = ops.matmul(nodes, ops.cast(self.center_kernel, dtype))
@@ -243,11 +274,7 @@ class AttentionConvolution(keras.layers.Layer):
 
     def _reduce_ragged(self, messages: Any, logits: Any, centers: Any, n_atoms: Any) -> Any:
         ops = keras.ops
-        largest = ops.segment_max(logits, centers, num_segments=n_atoms, sorted=False)
-        # Any shift cancels; an atom without neighbours has none to take.
-        weights = ops.exp(logits - ops.take(ops.stop_gradient(largest), centers, axis=0))
-        total = ops.segment_sum(weights, centers, num_segments=n_atoms, sorted=False)
-        attention = ops.cast(weights / ops.take(total, centers, axis=0), messages.dtype)
+        attention = ops.cast(_ragged_softmax(logits, centers, n_atoms), messages.dtype)
         reduced = ops.segment_sum(attention * messages, centers, num_segments=n_atoms, sorted=False)
         if self.reduction == "sum":
             return reduced
@@ -266,3 +293,13 @@ class AttentionConvolution(keras.layers.Layer):
             "batch_normalization": self.batch_normalization,
             "final_relu": self.final_relu,
         }
+
+
+def _ragged_softmax(logits: Any, centers: Any, n_atoms: Any) -> Any:
+    """Softmax over the edges of each of `n_atoms` atoms; `logits` (n_edges, ...)."""
+    ops = keras.ops
+    largest = ops.segment_max(logits, centers, num_segments=n_atoms, sorted=False)
+    # Any shift cancels; an atom without neighbours has none to take.
+    weights = ops.exp(logits - ops.take(ops.stop_gradient(largest), centers, axis=0))
+    total = ops.segment_sum(weights, centers, num_segments=n_atoms, sorted=False)
+    return weights / ops.take(total, centers, axis=0)

@@ -49,10 +49,10 @@ def save_figure(path: Path, axes: Any) -> None:
     """Save the figure that one of its axes belongs to, as PNG, and close it."""
     import matplotlib.pyplot as plt
 
-    figure = np.ravel(np.asarray(axes, dtype=object))[0].figure
-    with replacing(path) as partial:
-        figure.savefig(partial, dpi=150)
-    plt.close(figure)
+    from kgdyn.plots import save_figures
+
+    save_figures(path.with_suffix(""), axes, ["png"], dpi=150)
+    plt.close(np.ravel(np.asarray(axes, dtype=object))[0].figure)
 
 
 def _plain(value: Any) -> Any:

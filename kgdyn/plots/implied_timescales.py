@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from kgdyn.koopman.implied_timescales import ImpliedTimescales
-from kgdyn.plots._style import axes_or_new, state_color, state_marker
+from kgdyn.plots._style import axes_or_new, plain_log_ticks, state_color, state_marker
 
 __all__ = ["plot_implied_timescales"]
 
@@ -77,6 +77,8 @@ def plot_implied_timescales(
         xlabel="lag time (ps)",
         ylabel="implied timescale (ps)",
     )
+    plain_log_ticks(ax.xaxis)
+    plain_log_ticks(ax.yaxis)
     many = result.timescales.shape[1] > 3
     ax.legend(
         frameon=False, loc="best", fontsize="x-small" if many else "small", ncols=2 if many else 1

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kgdyn.plots._style import state_color, state_marker
+from kgdyn.plots._style import plain_log_ticks, state_color, state_marker
 
 if TYPE_CHECKING:
     from kgdyn.selection import Selection
@@ -92,6 +92,7 @@ def _draw_ck(result: Selection, ax: Any) -> None:
         ylim=(-3.0, 105.0),
         title="Chapman-Kolmogorov test",
     )
+    plain_log_ticks(ax.xaxis)
     ax.legend(frameon=False, fontsize="small", loc="lower right")
 
 
@@ -130,6 +131,8 @@ def _draw_timescales(result: Selection, ax: Any) -> None:
         ylabel="implied timescale (ps)",
         title="relaxation, held-out data",
     )
+    plain_log_ticks(ax.xaxis)
+    plain_log_ticks(ax.yaxis)
 
 
 def _strength(result: Selection, n_states: int) -> float:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -13,3 +14,14 @@ def _closed_figures() -> Iterator[None]:
 
     yield
     plt.close("all")
+
+
+@pytest.fixture
+def render() -> Callable[[Any], None]:
+    """Function: draw the figure of some axes, without laying it out, which takes longest."""
+
+    def draw(ax: Any) -> None:
+        ax.figure.set_layout_engine("none")
+        ax.figure.draw_without_rendering()
+
+    return draw

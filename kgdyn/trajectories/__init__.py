@@ -19,6 +19,7 @@ from kgdyn.trajectories.splits import split_by_time, split_by_trajectory
 from kgdyn.trajectories.targets import select_targets
 from kgdyn.trajectories.topology import Topology, read_topology
 from kgdyn.trajectories.trajectory import Trajectory, trajectory_from_arrays
+from kgdyn.trajectories.universe_frames import universe_frames
 
 __all__ = [
     "DumpTail",
@@ -44,4 +45,5 @@ __all__ = [
     "split_by_time",
     "split_by_trajectory",
     "trajectory_from_arrays",
+    "universe_frames",
 ]

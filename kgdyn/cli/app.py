@@ -7,10 +7,12 @@ import typer
 from kgdyn.cli.assign import assign
 from kgdyn.cli.convert import convert
 from kgdyn.cli.demo import demo
+from kgdyn.cli.export import export
 from kgdyn.cli.follow import follow
 from kgdyn.cli.inspect import inspect
 from kgdyn.cli.launch import launch
 from kgdyn.cli.monitor import monitor
+from kgdyn.cli.report import report
 from kgdyn.cli.select import select
 from kgdyn.cli.train import train
 from kgdyn.cli.validate import validate
@@ -41,5 +43,18 @@ def main(
     """Learn what atoms do: states and their kinetics from molecular dynamics."""
 
 
-for _command in (demo, inspect, convert, train, select, assign, validate, monitor, follow, launch):
+for _command in (
+    demo,
+    inspect,
+    convert,
+    train,
+    select,
+    assign,
+    validate,
+    report,
+    export,
+    monitor,
+    follow,
+    launch,
+):
     app.command()(_command)

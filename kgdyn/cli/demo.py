@@ -38,15 +38,23 @@ def demo(
 
     system = LiInFccSulfur(duration=duration, seed=seed + 1)
     topology, trajectory_file = _simulate(system, output)
-    found = options.read_trajectories(
-        [trajectory_file],
-        targets="type 1",
-        groupby="atoms",
-        topology=topology,
-        elements="Li,S",
-        frame_interval=system.frame_interval,
-    )[0]
-    _learn_and_test(found, output, round(_LAG / system.frame_interval), epochs, seed)
+    data: dict[str, Any] = {
+        "targets": "type 1",
+        "groupby": "atoms",
+        "elements": "Li,S",
+        "frame_interval": system.frame_interval,
+    }
+    found = options.read_trajectories([trajectory_file], topology=topology, **data)[0]
+    settings: dict[str, dict[str, Any]] = {
+        "data": {"trajectories": [str(trajectory_file)], "topology": str(topology), **data},
+        "model": {
+            "n_states": 2,
+            "n_neighbors": _N_NEIGHBORS,
+            "lagtime": round(_LAG / system.frame_interval),
+        },
+        "training": {"epochs": epochs, "stride": 5, "seed": seed},
+    }
+    _learn_and_test(found, output, settings)
 
 
 def _simulate(system: Any, output: Path) -> tuple[Path, Path]:
@@ -68,22 +76,23 @@ def _simulate(system: Any, output: Path) -> tuple[Path, Path]:
     return files
 
 
-def _learn_and_test(trajectory: Any, output: Path, lagtime: int, epochs: int, seed: int) -> None:
+def _learn_and_test(trajectory: Any, output: Path, settings: dict[str, dict[str, Any]]) -> None:
     from kgdyn.cli._files import write_array
+    from kgdyn.cli._train_config import complete_config
     from kgdyn.cli.assign import assign_with_progress
     from kgdyn.cli.train import train_and_save
     from kgdyn.cli.validate import validate_states
     from kgdyn.toys import state_labels
     from kgdyn.training import TrainingSettings
 
+    shares = {"train_fraction": _FRACTIONS[0], "validation_fraction": _FRACTIONS[1]}
     model = train_and_save(
         [trajectory],
         output,
         fractions=_FRACTIONS,
-        n_states=2,
-        n_neighbors=_N_NEIGHBORS,
-        lagtime=lagtime,
-        settings=TrainingSettings(epochs=epochs, stride=5, seed=seed),
+        **settings["model"],
+        settings=TrainingSettings(**settings["training"]),
+        config=complete_config(settings, {"data": shares}),
         overwrite=True,
     )
     probabilities = assign_with_progress(model, trajectory)
@@ -92,5 +101,9 @@ def _learn_and_test(trajectory: Any, output: Path, lagtime: int, epochs: int, se
     half = trajectory.n_frames // 2
     labels = state_labels(trajectory.positions[half:, 0])[:, None]
     validate_states(
-        [probabilities[half:]], lagtime, trajectory.frame_interval, output, labels=[labels]
+        [probabilities[half:]],
+        settings["model"]["lagtime"],
+        trajectory.frame_interval,
+        output,
+        labels=[labels],
     )

@@ -187,6 +187,7 @@ def validate_states(
     """
     from kgdyn.cli._validation_files import Validation, print_table, write_validation
     from kgdyn.koopman import (
+        crispness,
         implied_timescales,
         label_markov_model,
         one_hot,
@@ -215,6 +216,9 @@ def validate_states(
     result = Validation(model, times, ck, assigned, true_model, true_times)
     write_validation(result, output)
     print_table(result, console)
+    blur = crispness(probabilities).note
+    if blur:
+        console.print(blur, highlight=False)
     if crosscheck:
         _crosscheck(probabilities, result, output)
     say(f"tables and figures: {output}")

@@ -60,14 +60,17 @@ class Crispness:
 
     @property
     def note(self) -> str:
-        """In words, which states overlap so much that single frames mean little; or nothing."""
+        """In words, which states overlap so much that single frames mean little; or nothing.
+
+        States are counted from 1.
+        """
         parts = []
         for state in np.flatnonzero(self.overlapping):
             if np.isnan(self.clear[state]):
-                parts.append(f"no frame is assigned to state {state}")
+                parts.append(f"no frame is assigned to state {state + 1}")
                 continue
             parts.append(
-                f"state {state} overlaps with state {self.neighbors[state]} (only "
+                f"state {state + 1} overlaps with state {self.neighbors[state] + 1} (only "
                 f"{100 * self.clear[state]:.0f}% of its frames are clear)"
             )
         if not parts:

@@ -40,8 +40,8 @@ def test_no_information() -> None:
     np.testing.assert_allclose(found.per_state, 0.0, rtol=0, atol=1e-12)
     np.testing.assert_allclose(found.total, 0.0, rtol=0, atol=1e-12)
     np.testing.assert_array_equal(found.clear, [0.0, np.nan, np.nan])
-    assert "state 0 overlaps with state 1 (only 0% of its frames are clear)" in found.note
-    assert "no frame is assigned to state 1; no frame is assigned to state 2: there" in found.note
+    assert "state 1 overlaps with state 2 (only 0% of its frames are clear)" in found.note
+    assert "no frame is assigned to state 2; no frame is assigned to state 3: there" in found.note
 
 
 def test_by_hand() -> None:
@@ -59,7 +59,7 @@ def test_by_hand() -> None:
     np.testing.assert_allclose(found.total, 1.73 / 2.1 + 1.53 / 1.9 - 1, rtol=1e-12, atol=0)
     np.testing.assert_allclose(found.clear, [1.0, 0.5], rtol=0, atol=0)
     np.testing.assert_array_equal(found.overlapping, [False, True])
-    assert found.note.startswith("state 1 overlaps with state 0 (only 50% of its frames are clear)")
+    assert found.note.startswith("state 2 overlaps with state 1 (only 50% of its frames are clear)")
     assert repr(found).startswith("Crispness(total=0.629, per_state=")
     with pytest.raises(ValueError, match="read-only"):
         found.overlap[0, 0] = 1.0

@@ -194,8 +194,9 @@ def transition_conductivity(
     whole = diffusion.sums.combined()
     lost = np.argwhere(undefined & (diffusion.shares > 0.0)).tolist()
     if lost:
+        named = ", ".join(f"{i + 1} -> {j + 1}" for i, j in lost)
         warnings.warn(
-            f"transitions {lost} were seen at the lag time, but not at both ends of the window of "
+            f"transitions {named} (states from 1) were seen at the lag time, but not at both ends of the window of "
             "the slope: their conductivity is NaN and counts as 0 in sums; a smaller half_window "
             'or estimate="ratio" may help',
             RuntimeWarning,

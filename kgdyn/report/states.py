@@ -192,7 +192,7 @@ def _agreement(findings: Findings, figures: FigureFolder) -> list[Block]:
     return [
         figures.draw(
             "agreement",
-            "Known labels (rows) and learned states (columns).",
+            "Learned states (rows) and known labels (columns), in percent of all.",
             plot_label_agreement,
             found,
         ),

@@ -178,7 +178,8 @@ def test_a_transition_without_a_slope_is_told() -> None:
     diffusion = one_ion(20, 23)  # 1 -> 1 over 3 frames, but not over 2 or 4
     assert np.isnan(diffusion.diffusion[1, 1])
     assert diffusion.shares[1, 1] > 0.0
-    with pytest.warns(RuntimeWarning, match=r"transitions \[\[1, 1\]\] were seen at the lag time"):
+    match = r"transitions 2 -> 2 \(states from 1\) were seen at the lag time"
+    with pytest.warns(RuntimeWarning, match=match):
         found = transition_conductivity(diffusion, charges=[1.0, 1.0], temperature=300.0)
     assert np.isnan(found.conductivity[1, 1])
     assert np.nansum(found.percentages) == pytest.approx(100.0)

@@ -66,6 +66,13 @@ class JackknifeErrors:
     degrees: Float
     influences: Float
 
+    def reach(self) -> Float:
+        """How many errors half of an interval is: a quantile of Student's t."""
+        from scipy.special import stdtrit  # as scipy.stats, without its second to import
+
+        found: Float = stdtrit(np.maximum(self.degrees, 1.0), 0.5 + 0.5 * _LEVEL)
+        return found
+
     def interval(self, scale: Scale = "linear") -> Interval:
         """Bounds of 95%.
 
@@ -75,9 +82,7 @@ class JackknifeErrors:
             Errors are symmetric in the quantity, its logarithm, or the arcsine of its root. The
             last is "linear" for all elements if one is no probability.
         """
-        from scipy.special import stdtrit  # as scipy.stats, without its second to import
-
-        reach = stdtrit(np.maximum(self.degrees, 1.0), 0.5 + 0.5 * _LEVEL) * self.error
+        reach = self.reach() * self.error
         with np.errstate(invalid="ignore", divide="ignore"):
             lower, upper = self.estimate - reach, self.estimate + reach
             if scale == "log":

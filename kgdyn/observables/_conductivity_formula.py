@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kgdyn.koopman import Covariances, Interval
-from kgdyn.koopman.intervals import Statistics
+from kgdyn.koopman.intervals import JackknifeErrors, Statistics
 from kgdyn.observables._displacement_sums import SMALLEST_WEIGHT, sums_of
 from kgdyn.observables.transition_diffusion import TransitionDiffusion
 
@@ -18,6 +18,7 @@ __all__ = ["Formula", "Shares", "conductivity_factor"]
 Float = NDArray[np.float64]
 Shares = Literal["koopman", "pairs"]
 
+_SUM = "conductivity and total"
 _ELEMENTARY_CHARGE = 1.602176634e-19  # C, exact in SI
 _BOLTZMANN = 1.380649e-23  # J/K, exact in SI
 # Of 1/angstrom^3 times angstrom^2/ps, in SI.
@@ -81,6 +82,7 @@ class Formula:
                     "conductivity": sigma,
                     "percentages": 100.0 * sigma / total[:, None, None],
                     "total_conductivity": total,
+                    _SUM: sigma + total[:, None, None],
                     "nernst_einstein_conductivity": alone,
                 }
                 if self.other is not None:
@@ -94,15 +96,44 @@ class Formula:
         """From the blocks of data and, in squares, each charge moved by its error up and down."""
         statistics = self.statistics(charges)
         resampling, sums = self.diffusion.resampling, self.diffusion.sums
-        if charge_errors is None:
-            return resampling.intervals(sums, statistics, {})
+        if resampling.method == "percentile":
+            found = resampling.intervals(sums, statistics, {})
+            del found[_SUM]
+            return found
         errors = resampling.errors(sums, statistics)
         whole = sums.combined()
-        for state, size in enumerate(charge_errors):
+        for state, size in enumerate([] if charge_errors is None else charge_errors):
             moved = size * np.eye(len(charges))[state]
             up = self.statistics(charges + moved)(whole)
             down = self.statistics(charges - moved)(whole)
             for name, found in errors.items():
                 step = 0.5 * (up[name][0] - down[name][0])
                 errors[name] = replace(found, error=np.hypot(found.error, step))
-        return resampling.intervals(sums, statistics, {}, errors)
+        total = errors.pop(_SUM)
+        result = resampling.intervals(sums, statistics, {}, errors)
+        result["percentages"] = _of_ratio(errors, total)
+        return result
+
+
+def _of_ratio(errors: dict[str, JackknifeErrors], sums: JackknifeErrors) -> Interval:
+    """Of 100 sigma_ij / total: all shares p for which sigma_ij - p total may be 0.
+
+    Fieller's interval (J. R. Stat. Soc. B 16, 175 (1954)). An error of the ratio itself takes it
+    for linear in the total, which it is not where the total is uncertain. Infinite where the total
+    may be 0.
+    """
+    part, total = errors["conductivity"], errors["total_conductivity"]
+    reach = errors["percentages"].reach() ** 2
+    x, y = part.estimate, total.estimate
+    var_x, var_y = part.error**2, total.error**2
+    both = 0.5 * (sums.error**2 - var_x - var_y)  # the covariance
+    square, linear, constant = y**2 - reach * var_y, x * y - reach * both, x**2 - reach * var_x
+    with np.errstate(invalid="ignore", divide="ignore"):
+        half = np.sqrt(np.maximum(linear**2 - square * constant, 0.0))
+        known = square > 0.0
+        lower = np.where(known, (linear - half) / square, -np.inf)
+        upper = np.where(known, (linear + half) / square, np.inf)
+    undefined = ~np.isfinite(errors["percentages"].error)
+    return Interval(
+        np.where(undefined, np.nan, 100.0 * lower), np.where(undefined, np.nan, 100.0 * upper)
+    )

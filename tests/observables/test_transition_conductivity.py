@@ -221,3 +221,38 @@ def test_what_is_refused(rng) -> None:
     refused("the Koopman matrix is not defined", never)
     found = transition_conductivity(never, charges=[1.0, 1.0], temperature=300.0, shares="pairs")
     assert found.percentages[0, 0] == pytest.approx(100.0)
+
+
+def test_shares_of_a_total_that_may_be_zero_have_no_bounds(rng) -> None:
+    """Charges of both signs that cancel: nobody knows which share a transition has."""
+    diffusion = diffusion_of(rng, SwitchingWalk(CHAIN, np.array([0.05, 0.05])), n_frames=1500)
+    zero = transition_conductivity(diffusion, charges=[1.0, 1.0], temperature=300.0)
+    sums = zero.conductivity.sum(axis=1) + zero.conductivity.sum(axis=0)
+    cancel = [1.0, -sums[0] / sums[1]]
+    found = transition_conductivity(diffusion, charges=cancel, temperature=300.0)
+    whole = found.total_conductivity_interval
+    assert whole.lower < 0.0 < whole.upper
+    assert np.isneginf(found.percentages_interval.lower).all()
+    assert np.isposinf(found.percentages_interval.upper).all()
+
+
+def test_bounds_of_shares_are_those_of_fieller(rng) -> None:
+    """Of each bound p: sigma - p total lies just so many errors from 0."""
+    diffusion = diffusion_of(rng)
+    found = transition_conductivity(diffusion, charges=[0.9, 0.3], temperature=300.0)
+    bounds = found.percentages_interval
+    assert (bounds.lower < found.percentages).all()
+    assert (bounds.upper > found.percentages).all()
+    for p in (bounds.lower[0, 1] / 100.0, bounds.upper[0, 1] / 100.0):
+        # sigma_01 - p total is linear in the terms, so that each block's part of it adds up.
+        blocks = diffusion.sums
+
+        def rest(some, p=p):
+            from kgdyn.observables._conductivity_formula import Formula
+
+            formula = Formula(diffusion, factor=1.0, ion_charge=1.0, other=None, shares="koopman")
+            values = formula.statistics(np.array([0.9, 0.3]))(some)
+            return {"it": values["conductivity"][:, 0, 1] - p * values["total_conductivity"]}
+
+        left = BLOCKS.errors(blocks, rest)["it"]
+        assert abs(left.estimate) / left.error == pytest.approx(2.0, abs=0.35)

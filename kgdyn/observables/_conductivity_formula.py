@@ -97,9 +97,9 @@ class Formula:
         statistics = self.statistics(charges)
         resampling, sums = self.diffusion.resampling, self.diffusion.sums
         if resampling.method == "percentile":
-            found = resampling.intervals(sums, statistics, {})
-            del found[_SUM]
-            return found
+            drawn = resampling.intervals(sums, statistics, {})
+            del drawn[_SUM]
+            return drawn
         errors = resampling.errors(sums, statistics)
         whole = sums.combined()
         for state, size in enumerate([] if charge_errors is None else charge_errors):

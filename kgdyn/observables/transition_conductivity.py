@@ -196,9 +196,9 @@ def transition_conductivity(
     if lost:
         named = ", ".join(f"{i + 1} -> {j + 1}" for i, j in lost)
         warnings.warn(
-            f"transitions {named} (states from 1) were seen at the lag time, but not at both ends of the window of "
-            "the slope: their conductivity is NaN and counts as 0 in sums; a smaller half_window "
-            'or estimate="ratio" may help',
+            f"transitions {named} (states from 1) were seen at the lag time, but not at both ends "
+            "of the window of the slope: their conductivity is NaN and counts as 0 in sums; a "
+            'smaller half_window or estimate="ratio" may help',
             RuntimeWarning,
             stacklevel=2,
         )

@@ -308,7 +308,7 @@ def study_states(
     )
     agreement = None
     if labels is not None:
-        agreement = pieces.compute("known labels", lambda: compare_labels(parts, labels))
+        agreement = pieces.compute("known labels", lambda: compare_labels(weights, labels))
     return Findings(
         trajectories=runs,
         state_probabilities=tuple(parts),

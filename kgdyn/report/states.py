@@ -106,7 +106,10 @@ def _one_state(
         )
     else:
         blocks.append(Text("There is no frame to show."))
-    blocks.append(Text(f"Population {share}."))
+    often = ""
+    if findings.by_assignment and findings.rdf is not None:
+        often = f", the most probable state in {100.0 * findings.rdf.populations[state]:.1f}%"
+    blocks.append(Text(f"Population {share}{often}."))
     if state < len(sentences):
         blocks.append(Text(sentences[state], kind="words"))
     return Section(f"State {state + 1}", tuple(blocks), state)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["report"]
 
 _AXES = ("x", "y", "z")
-# The network is asked again for every mask: of so many frames at most.
+# The network is asked again for every mask: of about so many frames.
 _FRAMES_TO_MASK = 400
 
 
@@ -226,7 +226,9 @@ def _deciding(
     from kgdyn.explain import masking_importance, neighbor_attention
 
     n_frames = sum(trajectory.n_frames for trajectory in trajectories)
-    stride = max(1, n_frames // _FRAMES_TO_MASK)
+    wanted = max(1, n_frames // _FRAMES_TO_MASK)
+    # Pairs of used frames are a lag time apart, so that it has to be a multiple.
+    stride = max(step for step in range(1, wanted + 1) if lagtime % step == 0)
     found: list[Any] = []
     for title, compute in (
         (

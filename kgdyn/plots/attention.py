@@ -84,13 +84,14 @@ def plot_attention(
             )
             ax.plot(result.radii, even[state, column], ":", color=state_color(state), lw=1.0)
         ax.set_xlim(result.edges[0], result.edges[-1])
-        ax.set_ylim(bottom=0.0)
         if i == 0:
             ax.set_title(names[j])
         if i == len(rows) - 1:
             ax.set_xlabel("r (Å)")
         if j == 0:
             ax.set_ylabel(f"attention,\nconvolution {row + 1}")
+    for ax in axes.flat:  # once all are drawn: panels of a row share their limits
+        ax.set_ylim(bottom=0.0)
     axes[0, 0].plot([], [], ":", color="0.3", lw=1.0, label="all alike")
     legend_above(axes, own)
     return axes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import matplotlib.colors
@@ -278,6 +279,17 @@ def test_attention(n_states: int) -> None:
     ((ax,),) = plot_attention(result, elements=["S"], convolutions=[1])
     np.testing.assert_array_equal(ax.lines[0].get_ydata(), result.share[1, 0, 1])
     assert ax.get_ylabel() == "attention,\nconvolution 2"
+
+
+def test_attention_is_all_inside_of_its_panel() -> None:
+    result = made_attention()
+    share = result.share.copy()
+    share[:, :, 0] = 0.0  # nothing in the first column, whose limits the others share
+    axes = plot_attention(replace(result, share=share))
+    for (i, _), ax in np.ndenumerate(axes):
+        low, high = ax.get_ylim()
+        assert low == 0.0
+        assert high > share[i].max()
 
 
 def test_attention_refuses_what_is_not_there() -> None:

@@ -19,6 +19,7 @@ look after the error. Leaving the ``with`` block waits for the frames that are s
 from __future__ import annotations
 
 import atexit
+import ctypes
 import inspect
 import threading
 import time
@@ -392,10 +393,15 @@ class StateMonitor:
         return int(self._model.n_states)  # type: ignore[union-attr]
 
     def _connect(self, lmp: Any) -> None:
-        def called(_caller: Any, step: int, n_local: int, *_: Any) -> None:
+        def called(_caller: Any, step: int, n_local: int, _ids: Any, _x: Any, forces: Any) -> None:
+            # LAMMPS adds what this holds to the forces on atoms, and does not promise zeros.
+            if n_local > 0:
+                ctypes.memset(forces[0], 0, 3 * n_local * ctypes.sizeof(ctypes.c_double))
             self._on_step(step, n_local)
 
         lmp.command(f"fix {_FIX} all external pf/callback {self.every} {self.every}")
+        # Nor what it would add to energy and pressure, which nobody sets.
+        lmp.command(f"fix_modify {_FIX} energy no virial no")
         # Not lmp.set_fix_external_callback, which wraps arrays that are not needed.
         self._callback = lmp.FIX_EXTERNAL_CALLBACK_FUNC(called)
         lmp.lib.lammps_set_fix_external_callback(lmp.lmp, _FIX.encode(), self._callback, None)

@@ -88,7 +88,8 @@ def user_errors(command: Callable[_P, _T]) -> Callable[_P, _T]:
 def _message(error: BaseException) -> str:
     """The root of an error: TensorFlow wraps ours in its own words."""
     text = str(error)
-    for cause in (error.__cause__, error.__context__):
+    context = None if error.__suppress_context__ else error.__context__
+    for cause in (error.__cause__, context):
         if isinstance(cause, ValueError) and "kgdyn" not in type(error).__module__:
             inner = str(cause)
             return inner if len(inner) < len(text) else text

@@ -102,7 +102,7 @@ def validate(
         frame_interval=frame_interval,
         timestep=timestep,
     )
-    start = _default_start(model, trajectories) if start is None else start
+    start = _default_start(model, found) if start is None else start
     if not 0.0 <= start < 1.0:
         raise ValueError(f"start must be a fraction from 0 to below 1, received {start}")
     if start > 0.0:
@@ -284,8 +284,11 @@ def checked_lagtime(model: Any, trajectories: list[Any], lagtime: int | None) ->
     return lagtime
 
 
-def _default_start(model: Path, trajectories: list[Path]) -> float:
-    """Where training stopped using a trajectory, if the model's folder says so of these files."""
+def _default_start(model: Path, trajectories: list[Any]) -> float:
+    """Where training stopped using a trajectory, if the model's folder says so of these.
+
+    By the source that a trajectory names: a frame store knows the file that it was made from.
+    """
     record = model.parent / "training.json"
     if not record.is_file():
         return 0.0
@@ -295,7 +298,10 @@ def _default_start(model: Path, trajectories: list[Path]) -> float:
         test_start = float(values["test_start"])
     except (json.JSONDecodeError, KeyError, TypeError, ValueError):
         return 0.0
-    if test_start < 1.0 and {path.name for path in trajectories} <= known:
+    used = {Path(trajectory.source).name for trajectory in trajectories}
+    if test_start < 1.0 and used <= known:
         say(f"using frames after the first {100 * test_start:g}%: training left those")
         return test_start
+    if used & known:
+        say("using all frames: training saw some or all of them")
     return 0.0

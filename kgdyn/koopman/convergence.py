@@ -206,6 +206,9 @@ class Convergence:
             return "no interval yet"
         if value != value:
             return "its eigenvalue is negative, complex or 1"
+        lag = model.lagtime * model.frame_interval
+        if kind == "timescale" and value <= lag:
+            return f"the process is not slower than the lag time ({value:.3g} of {lag:.3g})"
         return _Found(
             float(value), float(bounds.lower[place]), float(bounds.upper[place]), float(independent)
         )

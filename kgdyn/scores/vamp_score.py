@@ -32,7 +32,7 @@ def vamp_score(
       VAMP-2 does. They differ where model and pairs do: :func:`kgdyn.scores.held_out_vamp_e`.
 
     They equal deeptime's ``vamp_score(model, r)`` with r = 1, 2 and "E". The 2019 gdynet code
-    reports the same VAMP-2 without removing the mean.
+    removes the mean as well and does not add the 1: at most n_states - 1.
 
     All is computed in float64, with a ridge of 1e-10 of the mean variance (plus the variance of
     rounded float32 probabilities). The gradient exists also where singular values are equal; at

@@ -281,3 +281,26 @@ def test_a_cleared_lammps(li_toy: Any, model: Any, recorder: Any) -> None:
     with StateMonitor(model, "element Li", LI_S, 10, sinks=[sink]).attach(engine):
         engine.commands_string("run 10\nclear")
     assert sink.steps == [0, 10]
+
+
+def test_nothing_is_added_to_forces_and_pressure(tilted: Any, model: Any, recorder: Any) -> None:
+    """Whatever the memory held that LAMMPS adds to the forces: nobody promises zeros there."""
+    plain, watched = tilted(), tilted()
+    plain.command("run 45")
+    with StateMonitor(model, "element Li", LI_S, 20, sinks=[recorder()]).attach(watched):
+        added = watched.numpy.fix_external_get_force("kgdyn_monitor")
+        added[:] = 1e3
+        watched.fix_external_set_virial_global("kgdyn_monitor", [1e6] * 6)
+        watched.fix_external_set_energy_global("kgdyn_monitor", 1e6)
+        watched.command("run 45")
+        assert watched.get_thermo("pe") == pytest.approx(plain.get_thermo("pe"), rel=1e-9)
+    n_atoms = plain.get_natoms()
+    for name in ("x", "f"):
+        found, expected = (
+            np.array(engine.numpy.extract_atom(name))[:n_atoms][
+                np.argsort(engine.numpy.extract_atom("id")[:n_atoms])
+            ]
+            for engine in (watched, plain)
+        )
+        assert_allclose(found, expected, rtol=1e-8, atol=1e-8)
+    assert watched.get_thermo("press") == pytest.approx(plain.get_thermo("press"), rel=1e-6)

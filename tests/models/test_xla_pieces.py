@@ -31,6 +31,7 @@ def trained(
     return model
 
 
+@pytest.mark.long
 def test_weights_are_those_without_xla(
     small_model: Callable[..., Any], hopping: tuple[Trajectory, Any]
 ) -> None:

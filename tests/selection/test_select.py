@@ -82,6 +82,7 @@ def test_four_states_for_a_four_state_chain(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_side_by_side_is_the_same_and_other_plans_are_refused(tmp_path: Path) -> None:
     one = select_two(tmp_path / "one", n_states=[2])
     assert (one.n_states, one.lagtime) == (2, 1)

@@ -86,7 +86,7 @@ def main() -> None:
     panels = upper.subplots(1, len(crystals), squeeze=False)[0]
     for panel, crystal in zip(panels, crystals, strict=True):
         plot_implied_timescales(results[crystal].timescales, panel)
-        panel.set_title(f"{crystal} of the sites exchanged")
+        panel.set_title(f"{crystal.rstrip('p')}% of the sites exchanged")
     if rdf is not None:
         plot_state_rdf(rdf, lower.subplots(1, len(rdf.selections)))
     save_figures(arguments.folder / "argyrodite", figure, ["png", "pdf"], dpi=110)

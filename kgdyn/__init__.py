@@ -10,7 +10,7 @@ Data flows one way, a room each:
 ``trajectories``   the outside world -> frames; the frame store; lagged pairs; splits
 ``graphs``         frame -> M-nearest-neighbour graph under PBC, packed for batches
 ``layers``         Keras layers of the network
-``models``         GDyNet; loading a model
+``models``         GDyNet, a plain VAMPNet; loading a model
 ``scores``         VAMP-1, VAMP-2, VAMP-E: function, loss, metric
 ``training``       tf.data pipelines, training in one call, state assignment
 ``selection``      number of states and lag time, chosen on held-out data
@@ -51,6 +51,7 @@ _HOME = {
     "split_by_trajectory": "trajectories",
     "trajectory_from_arrays": "trajectories",
     "GDyNet": "models",
+    "VAMPNet": "models",
     "load_model": "models",
     "VAMP2Loss": "scores",
     "VAMP2Score": "scores",
@@ -61,6 +62,7 @@ _HOME = {
     "vamp_score": "scores",
     "assign_novelty": "training",
     "assign_states": "training",
+    "coordinates_dataset": "training",
     "fit_novelty": "training",
     "frames_dataset": "training",
     "pairs_dataset": "training",
@@ -120,7 +122,7 @@ if TYPE_CHECKING:
         implied_timescales,
     )
     from kgdyn.live import LiveAnalysis, StatesFile, read_states
-    from kgdyn.models import GDyNet
+    from kgdyn.models import GDyNet, VAMPNet
     from kgdyn.models.load_model import load_model
     from kgdyn.scores import (
         VAMP2Loss,
@@ -135,6 +137,7 @@ if TYPE_CHECKING:
     from kgdyn.training import (
         assign_novelty,
         assign_states,
+        coordinates_dataset,
         fit_novelty,
         frames_dataset,
         pairs_dataset,

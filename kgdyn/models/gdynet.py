@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 
-from kgdyn.koopman.simplex_map import fit_simplex_map
 from kgdyn.layers import (
     AttentionConvolution,
     CutoffEnvelope,
@@ -21,21 +19,17 @@ from kgdyn.layers import (
 )
 from kgdyn.layers._compiled_attention import expand_distances
 from kgdyn.models._disjoint_graph import FlatGraph, flatten_graphs
-from kgdyn.models._training_step import SkippingModel, only_finite
+from kgdyn.models._state_model import FORMAT_VERSION, StateModel, check_lag, needs_tensorflow
 from kgdyn.novelty import Novelty
 
 __all__ = ["FORMAT_VERSION", "GDyNet"]
 
-# Of the configuration in a .keras file. Raised when an older reader would misread a file.
-FORMAT_VERSION = 1
 _VARIANTS = ("paper", "released")
 _POOLINGS = ("targets", "global")
-# Enough to find the extremes of a slow function; bounds the memory of `fix_states`.
-_PAIRS_TO_FIX_STATES = 400_000
 
 
 @keras.saving.register_keras_serializable(package="kgdyn")
-class GDyNet(SkippingModel):
+class GDyNet(StateModel):
     """State probabilities of target atoms or molecules from their surroundings.
 
     Xie et al., Nat. Commun. 10, 2667 (2019). An embedding of each atom's element goes through
@@ -131,20 +125,14 @@ class GDyNet(SkippingModel):
         n_outputs: int | None = None,
         **kwargs: Any,
     ) -> None:
-        kwargs.setdefault("autocast", False)
         super().__init__(**kwargs)
-        for name, value in (
-            ("n_neighbors", n_neighbors),
-            ("lagtime", lagtime),
-            ("n_features", n_features),
-            ("n_convolutions", n_convolutions),
-        ):
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, received {value}")
-        if frame_interval is not None and not frame_interval > 0:
-            raise ValueError(
-                f"frame_interval must be a positive time in ps, received {frame_interval}"
-            )
+        check_lag(
+            frame_interval,
+            n_neighbors=n_neighbors,
+            lagtime=lagtime,
+            n_features=n_features,
+            n_convolutions=n_convolutions,
+        )
         if variant not in _VARIANTS:
             raise ValueError(f"variant must be one of {_VARIANTS}, received {variant!r}")
         if pooling not in _POOLINGS:
@@ -217,7 +205,7 @@ class GDyNet(SkippingModel):
         self.novelty_arrays.set_arrays({} if novelty is None else novelty.to_arrays())
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        _needs_tensorflow("ragged inputs", "use kgdyn.assign_states or call_flat")
+        needs_tensorflow("ragged inputs", "use kgdyn.assign_states or call_flat")
         n_neighbors = None if self.variable_neighbors else self.n_neighbors
         if "t" not in inputs:
             return self.call_flat(flatten_graphs(inputs, n_neighbors), training=training)
@@ -226,16 +214,8 @@ class GDyNet(SkippingModel):
             name: _concatenate_ragged(inputs["t"][name], inputs["lag"][name])
             for name in inputs["t"]
         }
-        ops = keras.ops
-        # Scores are of all outputs. Where these are as many as states, the map does not matter.
-        mapped = self.n_outputs == self.n_states
         graph = flatten_graphs(both, n_neighbors)
-        probabilities = self.call_flat(graph, training=training, mapped=mapped)
-        return ops.transpose(ops.reshape(probabilities, (2, -1, self.n_outputs)), (1, 0, 2))
-
-    def _resolve_auto_jit_compile(self) -> bool:
-        """XLA only where asked for: batches differ in shape, and it recompiles for each shape."""
-        return False
+        return self.as_pairs(self.call_flat(graph, training=training, mapped=self.maps_pairs))
 
     def call_flat(self, graph: FlatGraph, training: bool | None = None, mapped: bool = True) -> Any:
         """The network on one disjoint graph; (n_targets, n_states), or (n_frames, n_states).
@@ -281,12 +261,7 @@ class GDyNet(SkippingModel):
             pooled = self.frame_pooling(
                 pooled, rows, graph.frame_of_target, n_targets=graph.n_frames
             )
-
-        def read_out(pooled: Any) -> Any:
-            outputs = self.head(pooled, training=training)
-            return self.simplex_map(outputs) if mapped else keras.ops.cast(outputs, "float32")
-
-        return (self.in_xla(read_out) if training else read_out)(pooled)
+        return self.read_out(pooled, training, mapped)
 
     def _has_compiled_convolutions(self) -> bool:
         return (
@@ -307,60 +282,9 @@ class GDyNet(SkippingModel):
         n_atoms = keras.ops.shape(graph.species)[0]
         return self.cutoff_envelope(graph.distances, graph.centers, n_atoms=n_atoms)
 
-    def fit(self, x: Any = None, *args: Any, fix_states: bool = True, **kwargs: Any) -> Any:
-        """Train as any Keras model, then fix the states on the training pairs.
-
-        Args:
-            x: A dataset of pairs, as `kgdyn.training.pairs_dataset` makes.
-            fix_states: Bool. False leaves the outputs as the score leaves them: undetermined up
-                to a linear map.
-            *args: As `keras.Model.fit`.
-            **kwargs: As `keras.Model.fit`.
-
-        Returns:
-            The `keras.callbacks.History`.
-        """
-        _needs_tensorflow("fit", "train there and load the model file here")
-        kwargs.setdefault("shuffle", False)  # the dataset shuffles itself; Keras would warn
-        history = super().fit(x, *args, **kwargs)
-        if fix_states:
-            self.fix_states(x, steps=kwargs.get("steps_per_epoch"))
-        return history
-
-    def fix_states(self, pairs: Any, steps: int | None = None) -> np.ndarray[Any, Any]:
-        """Make states of the outputs: find the simplex map on these pairs and keep it.
-
-        Args:
-            pairs: A dataset of pairs, or an array `(n_pairs, 2, n_outputs)` of this model's
-                unmapped outputs.
-            steps: Int, batches to use; all of the dataset, up to 400,000 pairs, if not given.
-
-        Returns:
-            The matrix, `(n_outputs, n_states)`; states are ordered by population.
-        """
-        self.simplex_map.reset()
-        outputs = pairs if isinstance(pairs, np.ndarray) else self._outputs(pairs, steps)
-        matrix = fit_simplex_map(outputs[:, 0], outputs[:, 1], n_states=self.n_states)
-        self.simplex_map.set_matrix(matrix)
-        return matrix
-
-    def _outputs(self, pairs: Any, steps: int | None) -> np.ndarray[Any, Any]:
-        parts: list[np.ndarray[Any, Any]] = []
-        n_pairs = 0
-        for number, batch in enumerate(self.distributed_batches(pairs)):
-            if n_pairs >= _PAIRS_TO_FIX_STATES or (steps is not None and number >= steps):
-                break
-            parts.append(self.predict_batch(batch))
-            n_pairs += len(parts[-1])
-        if not parts:
-            raise ValueError("pairs: at least one batch is needed to fix the states, received none")
-        return only_finite(np.concatenate(parts))
-
     def get_config(self) -> dict[str, Any]:
-        base = super().get_config()
         return {
-            **{key: base[key] for key in ("name", "trainable", "dtype") if key in base},
-            "format_version": FORMAT_VERSION,
+            **super().get_config(),
             "n_states": self.n_states,
             "elements": self.elements,
             "n_neighbors": self.n_neighbors,
@@ -381,28 +305,6 @@ class GDyNet(SkippingModel):
             "target_pools": list(self.target_pools),
             "n_outputs": self.n_outputs,
         }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> GDyNet:
-        config = dict(config)
-        version = config.pop("format_version", None)
-        if version != FORMAT_VERSION:
-            raise ValueError(
-                f"the model was written in format version {version}; this kgdyn reads version "
-                f"{FORMAT_VERSION}: use the kgdyn that wrote it, or train again"
-            )
-        dtype = config.get("dtype")
-        if isinstance(dtype, dict):
-            config["dtype"] = keras.dtype_policies.deserialize(dtype)
-        return cls(**config)
-
-
-def _needs_tensorflow(what: str, instead: str) -> None:
-    backend = keras.backend.backend()
-    if backend != "tensorflow":
-        raise NotImplementedError(
-            f"{what} only with TensorFlow, and Keras runs on {backend}: {instead}"
-        )
 
 
 def _concatenate_ragged(first: Any, second: Any) -> Any:

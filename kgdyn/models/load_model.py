@@ -5,26 +5,47 @@ from __future__ import annotations
 import json
 import zipfile
 from pathlib import Path
+from typing import Any, overload
 
 import keras
 
-from kgdyn.models.gdynet import FORMAT_VERSION, GDyNet
+from kgdyn.models._state_model import FORMAT_VERSION
+from kgdyn.models.gdynet import GDyNet
+from kgdyn.models.vampnet import VAMPNet
 
 __all__ = ["load_model"]
 
 
-def load_model(path: str | Path) -> GDyNet:
-    """Load a GDyNet from a ``.keras`` file, in Keras' safe mode.
+@overload
+def load_model(path: str | Path) -> GDyNet: ...
+
+
+@overload
+def load_model(path: str | Path, kind: type[GDyNet]) -> GDyNet: ...
+
+
+@overload
+def load_model(path: str | Path, kind: type[VAMPNet]) -> VAMPNet: ...
+
+
+def load_model(path: str | Path, kind: Any = GDyNet) -> Any:
+    """Load a model from a ``.keras`` file, in Keras' safe mode.
 
     ``keras.models.load_model(path)`` does the same without these checks, once ``kgdyn.models``
     has been imported: Keras finds only classes that are.
+
+    Parameters
+    ----------
+    path : path
+    kind : type, optional
+        :class:`kgdyn.models.GDyNet`, or :class:`kgdyn.models.VAMPNet`.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is no ``.keras`` file, no GDyNet, of another format version, or damaged.
+        If it is no ``.keras`` file, of another kind, of another format version, or damaged.
     """
     path = Path(path)
     if not path.is_file():
@@ -36,10 +57,10 @@ def load_model(path: str | Path) -> GDyNet:
             raise ValueError("config.json describes no model")
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path}: is not a .keras model file ({error})") from error
-    if config.get("registered_name") != "kgdyn>GDyNet":
+    if config.get("registered_name") != f"kgdyn>{kind.__name__}":
         raise ValueError(
             f"{path}: holds {config.get('registered_name') or config.get('class_name')!r}, "
-            "not a kgdyn GDyNet"
+            f"not a kgdyn {kind.__name__}"
         )
     version = config["config"].get("format_version")
     if version != FORMAT_VERSION:
@@ -51,10 +72,11 @@ def load_model(path: str | Path) -> GDyNet:
         model = keras.saving.load_model(path)
     except (ValueError, TypeError, OSError, KeyError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path}: cannot be loaded, the file is damaged ({error})") from error
-    if not isinstance(model, GDyNet):
-        raise ValueError(f"{path}: holds {type(model).__name__}, not a kgdyn GDyNet")
+    if not isinstance(model, kind):
+        raise ValueError(f"{path}: holds {type(model).__name__}, not a kgdyn {kind.__name__}")
     try:
-        model.novelty  # noqa: B018
+        if isinstance(model, GDyNet):
+            model.novelty  # noqa: B018
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     return model

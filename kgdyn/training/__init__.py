@@ -2,6 +2,7 @@
 
 from kgdyn.training.assign import assign_states, check_elements
 from kgdyn.training.callbacks import ReportProgress
+from kgdyn.training.coordinates import coordinates_dataset, target_coordinates
 from kgdyn.training.datasets import frames_dataset, pairs_dataset, to_ragged
 from kgdyn.training.event_file import WriteEvents
 from kgdyn.training.novelty import assign_novelty, fit_novelty
@@ -24,10 +25,12 @@ __all__ = [
     "check_elements",
     "checkpoints_in",
     "clear_run",
+    "coordinates_dataset",
     "fit_novelty",
     "frames_dataset",
     "is_chief",
     "pairs_dataset",
+    "target_coordinates",
     "to_ragged",
     "train_gdynet",
     "train_restarts",

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kgdyn.elements import element_name
-from kgdyn.models import FlatGraph, GDyNet, flat_graph
+from kgdyn.models import FlatGraph, GDyNet, VAMPNet, flat_graph
 from kgdyn.training._pipeline_errors import pipeline_errors
+from kgdyn.training.coordinates import target_coordinates
 from kgdyn.training.datasets import frames_dataset
 from kgdyn.training.graph_builder import GraphBuilder
 from kgdyn.trajectories.trajectory import Trajectory
@@ -22,7 +23,7 @@ _ATOMS_PER_BATCH = 10_000
 
 
 def assign_states(
-    model: GDyNet,
+    model: GDyNet | VAMPNet,
     trajectory: Trajectory,
     *,
     batch_size: int | None = None,
@@ -32,7 +33,7 @@ def assign_states(
 
     Parameters
     ----------
-    model : GDyNet
+    model : GDyNet or VAMPNet
     trajectory : Trajectory
         Its targets are assigned.
     batch_size : int, optional
@@ -48,23 +49,49 @@ def assign_states(
     Raises
     ------
     ValueError
-        If the trajectory holds an element that the model never saw, or a frame is bad.
+        If the trajectory holds an element that the model never saw, or targets of another size
+        than a VAMPNet's, or a frame is bad.
     """
-    check_elements(model, trajectory)
     if batch_size is None:
         batch_size = max(1, _ATOMS_PER_BATCH // trajectory.n_atoms)
-    n_rows = 1 if model.pooling == "global" else trajectory.n_targets
+    n_rows = trajectory.n_targets
+    if isinstance(model, VAMPNet):
+        batches = _by_coordinates(model, trajectory, batch_size)
+    else:
+        check_elements(model, trajectory)
+        n_rows = 1 if model.pooling == "global" else n_rows
+        on_tensorflow = keras.backend.backend() == "tensorflow"
+        predicted = _by_tensorflow if on_tensorflow else _by_another_backend
+        batches = predicted(model, trajectory, batch_size)
     result = np.empty((trajectory.n_frames, n_rows, model.n_states), np.float32)
     done = 0
-    on_tensorflow = keras.backend.backend() == "tensorflow"
-    predicted = _by_tensorflow if on_tensorflow else _by_another_backend
-    for batch in predicted(model, trajectory, batch_size):
+    for batch in batches:
         values = batch.reshape(-1, *result.shape[1:])
         result[done : done + len(values)] = values
         done += len(values)
         if progress is not None:
             progress(done, len(result))
     return result
+
+
+def _by_coordinates(
+    model: VAMPNet, trajectory: Trajectory, batch_size: int
+) -> Iterator[NDArray[np.float32]]:
+    """On any backend: there are arrays only."""
+    n_atoms = int(trajectory.targets.offsets[1])
+    if n_atoms != model.n_target_atoms:
+        raise ValueError(
+            f"{trajectory.source}: has targets of {n_atoms} atoms, the model was made for "
+            f"{model.n_target_atoms}"
+        )
+    for start in range(0, trajectory.n_frames, batch_size):
+        yield model.states_of(
+            target_coordinates(
+                trajectory[start : start + batch_size],
+                others=model.others,
+                coordinates=model.coordinates,
+            )
+        )
 
 
 def _by_tensorflow(

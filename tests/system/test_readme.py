@@ -39,7 +39,11 @@ def test_python_of_the_readme_runs(new_lammps: Callable[..., Any], tmp_path: Pat
 @pytest.mark.lammps
 @pytest.mark.parametrize(
     ("name", "left"),
-    [("li_in_fcc_sulfur", "figure.png"), ("monitor_li_in_fcc_sulfur", "states.h5")],
+    [
+        ("li_in_fcc_sulfur", "figure.png"),
+        ("paper_figure_2", "figure.png"),
+        ("monitor_li_in_fcc_sulfur", "states.h5"),
+    ],
 )
 def test_example_runs_in_small(
     name: str, left: str, new_lammps: Callable[..., Any], tmp_path: Path
@@ -74,3 +78,33 @@ def test_commands_and_options_of_the_readme_exist() -> None:
 def test_ci_runs_the_test_command_of_the_readme() -> None:
     assert ".venv/bin/pytest --slow" in (ROOT / "README.md").read_text()
     assert re.search(r"^pytest --slow$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
+
+
+@pytest.mark.slow
+@pytest.mark.long
+@pytest.mark.lammps
+def test_silicon_example_runs_in_small(new_lammps: Callable[..., Any], tmp_path: Path) -> None:
+    done = run_example("silicon_interface", tmp_path, "--small")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "silicon_interface.png").stat().st_size > 15_000
+    assert (tmp_path / "report" / "report.html").stat().st_size > 100_000
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_argyrodite_example_runs_in_small(
+    shared_data: Callable[[str], Path], tmp_path: Path
+) -> None:
+    done = run_example("argyrodite", tmp_path, str(shared_data("argyrodite")), "--small")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "argyrodite.png").stat().st_size > 15_000
+
+
+def run_example(name: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / "examples" / f"{name}.py"), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "MPLBACKEND": "Agg"},
+    )

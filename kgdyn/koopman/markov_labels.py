@@ -57,6 +57,8 @@ def one_hot(labels: ArrayLike, n_states: int) -> NDArray[np.float32]:
         If a label is not between 0 and ``n_states - 1``.
     """
     labels = np.asarray(labels)
+    if labels.dtype == bool:  # as an index it would be a mask
+        labels = labels.astype(np.int64)
     if labels.size and not (labels.min() >= 0 and labels.max() < n_states):
         raise ValueError(
             f"labels must be from 0 to {n_states - 1}, received {labels.min()} to {labels.max()}"

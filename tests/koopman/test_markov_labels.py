@@ -43,6 +43,11 @@ def test_one_hot() -> None:
     assert one_hot([0, 1], 2).shape == (2, 1, 2)
 
 
+def test_one_hot_of_yes_and_no() -> None:
+    found = one_hot(np.array([[True, False], [False, False]]), 2)
+    np.testing.assert_array_equal(found, one_hot(np.array([[1, 0], [0, 0]]), 2))
+
+
 @pytest.mark.parametrize("labels", [[0, 3], [-1, 2]])
 def test_one_hot_refuses_other_labels(labels: list[int]) -> None:
     match = f"labels must be from 0 to 2, received {min(labels)} to {max(labels)}"

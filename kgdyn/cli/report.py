@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["report"]
 
 _AXES = ("x", "y", "z")
-# The network is asked again for every mask: of about so many frames.
+# The network is asked again for every mask: of about so many frames, where the lag time has a
+# divisor that allows it; else of the first so many.
 _FRAMES_TO_MASK = 400
+_MOST_FRAMES_TO_MASK = 4000
 
 
 @user_errors
@@ -112,6 +114,11 @@ def report(
     from kgdyn.trajectories import split_by_time
 
     network = load_model(record.model)
+    if network.pooling == "global":
+        raise ValueError(
+            f"{record.model}: gives states of whole frames, and a report is of targets; "
+            "`kgdyn validate` tests such a model"
+        )
     found = _trajectories(record, trajectories)
     if start is None:
         start = record.test_start if not trajectories and record.test_start < 1.0 else 0.0
@@ -229,6 +236,9 @@ def _deciding(
     wanted = max(1, n_frames // _FRAMES_TO_MASK)
     # Pairs of used frames are a lag time apart, so that it has to be a multiple.
     stride = max(step for step in range(1, wanted + 1) if lagtime % step == 0)
+    most = max(_MOST_FRAMES_TO_MASK * stride // len(trajectories), 2 * lagtime + 1)
+    trajectories = [trajectory[:most] for trajectory in trajectories]
+    probabilities = [part[:most] for part in probabilities]
     found: list[Any] = []
     for title, compute in (
         (

@@ -99,7 +99,7 @@ def describe_states(
         )  # fmt: skip
         for state, text in enumerate(sentences):
             if np.isfinite(values[state]):
-                text.append(f"charge {values[state]:+.2f} within {radius:.2g} angstrom")
+                text.append(f"charge {_signed(values[state])} within {radius:.2g} angstrom")
     if bond_order is not None:
         for d, degree in enumerate(bond_order.degrees):
             interval = bond_order.correlation_interval
@@ -113,7 +113,7 @@ def describe_states(
             )  # fmt: skip
             for state, text in enumerate(sentences):
                 if np.isfinite(values[state]):
-                    text.append(f"{name} {values[state]:+.2f}")
+                    text.append(f"{name} {_signed(values[state])}")
     result = []
     for state, text in enumerate(sentences):
         share = rdf.populations[state]
@@ -186,3 +186,8 @@ def _radius(shells: FirstShells, charge: ChargeIntegral) -> float:
 
 def _percent(share: float) -> str:
     return f"{100.0 * share:.0f}%" if share >= 0.01 else f"{100.0 * share:.2g}%"
+
+
+def _signed(value: float) -> str:
+    """Two decimals and a sign; that of a zero is plus."""
+    return f"{round(float(value), 2) + 0.0:+.2f}"

@@ -43,6 +43,7 @@ def rounded(value: float, lower: float, upper: float) -> tuple[str, str]:
     """
     if not np.isfinite(value):
         return _NOTHING, ""
+    value = value + 0.0  # a zero has no sign
     above, below = max(upper - value, 0.0), max(value - lower, 0.0)
     if not (np.isfinite(above) and np.isfinite(below)):
         return typographic(f"{value:.3g}"), ""

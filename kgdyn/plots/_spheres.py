@@ -12,7 +12,14 @@ from kgdyn.elements import element_name
 if TYPE_CHECKING:
     from kgdyn.observables._clusters import Cluster
 
-__all__ = ["best_view", "draw_cluster", "element_colors", "element_radii"]
+__all__ = [
+    "best_view",
+    "bonds_of",
+    "contacts_of",
+    "draw_cluster",
+    "element_colors",
+    "element_radii",
+]
 
 Float = NDArray[np.float64]
 
@@ -121,7 +128,7 @@ def draw_cluster(ax: Any, cluster: Cluster, reach: float | None, half_width: flo
     radii, colors = element_radii(species), element_colors(species)
     own = np.asarray(cluster.is_target, dtype=np.bool_)
     positions = np.asarray(cluster.positions, dtype=np.float64)
-    contacts = _contacts(positions, radii, own, reach)
+    contacts = contacts_of(positions, radii, own, reach)
     around = np.unique(contacts) if len(contacts) else np.arange(len(positions))
     near = np.flatnonzero(np.linalg.norm(positions, axis=1) < half_width)
     names = np.searchsorted(near, np.intersect1d(around, near)).astype(np.int64)
@@ -131,7 +138,7 @@ def draw_cluster(ax: Any, cluster: Cluster, reach: float | None, half_width: flo
     span = 2.0 * half_width
     fog = _FOG * np.clip((half_width - depth) / span, 0.0, 1.0)
     named = set(around.tolist()) if len(contacts) else set()
-    for pairs, style in ((_bonds(cluster, positions, radii, own), "-"), (contacts, (0, (3, 2)))):
+    for pairs, style in ((bonds_of(cluster, positions, radii, own), "-"), (contacts, (0, (3, 2)))):
         for one, other in pairs.tolist():
             # From surface to surface, so that no line lies over a sphere that it ends at.
             way = seen[other] - seen[one]
@@ -170,10 +177,14 @@ def draw_cluster(ax: Any, cluster: Cluster, reach: float | None, half_width: flo
     return set(species[(np.abs(seen[:, :2]) < half_width).all(axis=1)].tolist())
 
 
-def _contacts(
-    positions: Float, radii: Float, own: NDArray[np.bool_], reach: float | None
+def contacts_of(
+    positions: Float, radii: Float, own: NDArray[np.bool_], reach: float | None = None
 ) -> NDArray[np.int64]:
-    """(n, 2) atoms of the target and their neighbours."""
+    """(n, 2) atoms of the target and their neighbours.
+
+    Within ``reach`` angstrom; if not given, 1.3 times the sum of covalent radii, or 1.3 times the
+    distance of the nearest neighbour where that is more.
+    """
     targets, others = np.flatnonzero(own), np.flatnonzero(~own)
     if not (targets.size and others.size):
         return np.zeros((0, 2), np.int64)
@@ -187,7 +198,7 @@ def _contacts(
     return np.column_stack([targets[first], others[second]]).astype(np.int64)
 
 
-def _bonds(
+def bonds_of(
     cluster: Cluster, positions: Float, radii: Float, own: NDArray[np.bool_]
 ) -> NDArray[np.int64]:
     """(n, 2) pairs of atoms that are bound, of one molecule where molecules are known."""

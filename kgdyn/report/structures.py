@@ -10,18 +10,13 @@ from numpy.typing import NDArray
 
 from kgdyn.elements import element_name
 from kgdyn.observables import Representative
-from kgdyn.plots._spheres import element_colors, element_radii
+from kgdyn.plots._spheres import bonds_of, contacts_of, element_colors, element_radii
 from kgdyn.plots._style import state_color
 
 __all__ = ["viewer_data"]
 
-# Two atoms are drawn as bonded up to this times the sum of their covalent radii.
-_BOND = 1.15
 # A sphere is drawn with this share of its element's radius, so that bonds can be seen.
 _SPHERE = 0.45
-# An atom of the first shell is joined to the target if it is at most so much farther than the
-# nearest of its element.
-_SHELL = 1.35
 # Of the rim of a sphere.
 _SHADE = 0.55
 
@@ -64,6 +59,9 @@ def _structure(
     positions = np.asarray(cluster.positions, dtype=np.float64)
     species = cluster.species
     colors, radii = element_colors(species), element_radii(species)
+    # The same lines as in the still picture: contacts of the target, and bonds.
+    contacts = contacts_of(positions, radii, cluster.is_target)
+    lines = np.concatenate([contacts, bonds_of(cluster, positions, radii, cluster.is_target)])
     atoms = [
         {
             "at": [round(float(x), 3) for x in positions[i]],
@@ -84,30 +82,9 @@ def _structure(
         "title": title,
         "extent": round(min(float(np.linalg.norm(positions, axis=1).max()), radius) + 0.6, 3),
         "atoms": atoms,
-        "bonds": _bonds(positions, species, cluster.is_target),
+        "bonds": lines.tolist(),
         "legend": [*legend, (where, "transparent")],
     }
-
-
-def _bonds(
-    positions: NDArray[np.float64], species: NDArray[Any], is_target: NDArray[np.bool_]
-) -> list[list[int]]:
-    """Covalent ones, and from the target to its nearest neighbours of each element."""
-    radii = element_radii(species)
-    distances = np.linalg.norm(positions[:, None] - positions, axis=2)
-    joined = distances < _BOND * (radii[:, None] + radii)
-    joined &= ~(is_target[:, None] | is_target)
-    own = np.flatnonzero(is_target)
-    if len(own) > 1:  # a molecule: its own bonds
-        joined |= (distances < _BOND * (radii[:, None] + radii)) & is_target[:, None] & is_target
-    else:
-        reach = distances[own[0]].copy()
-        reach[own[0]] = np.inf
-        shortest = reach.min(initial=np.inf)
-        joined[own[0]] |= reach <= _SHELL * shortest
-    np.fill_diagonal(joined, False)
-    first, second = np.nonzero(np.triu(joined | joined.T))
-    return [[int(i), int(j)] for i, j in zip(first, second, strict=True)]
 
 
 def _hex(color: NDArray[np.float64]) -> str:

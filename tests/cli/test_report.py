@@ -66,3 +66,41 @@ def test_charges_of_another_number_of_atoms(
     result = kgdyn_command("report", run, "--charges", tmp_path / "charges.npy", "-q")
     assert result.exit_code == 1
     assert "must hold one number for each of 5 atoms, received shape (3,)" in result.stderr
+
+
+def test_states_of_whole_frames_have_no_report(kgdyn_command: Command, run: Path) -> None:
+    model = GDyNet(2, [3, 16], 4, pooling="global")
+    model.save(run / "model.keras")
+    result = kgdyn_command("report", run, "-q")
+    assert result.exit_code == 1
+    assert "gives states of whole frames, and a report is of targets" in result.stderr
+
+
+def test_masks_of_a_lag_time_without_divisors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long run and a lag time that is prime: the first frames are looked at, not all."""
+    import kgdyn.explain
+    from kgdyn.cli.report import _MOST_FRAMES_TO_MASK, _deciding
+    from kgdyn.trajectories import trajectory_from_arrays
+
+    n_frames = 3 * _MOST_FRAMES_TO_MASK
+    long = trajectory_from_arrays(
+        np.ones((n_frames, 1, 3)), np.eye(3), [3], frame_interval=1.0, targets=[0]
+    )
+    seen = {}
+
+    def note(name: str) -> Any:
+        def take(_model: Any, trajectories: Any, *_: Any, stride: int, **__: Any) -> str:
+            seen[name] = trajectories[0].n_frames, stride
+            return name
+
+        return take
+
+    for name in ("neighbor_attention", "masking_importance"):
+        monkeypatch.setattr(kgdyn.explain, name, note(name))
+    chi = np.full((n_frames, 1, 2), 0.5)
+    for lagtime, expected in ((101, (_MOST_FRAMES_TO_MASK, 1)), (60, (n_frames, 30))):
+        assert _deciding(None, [long], [chi], lagtime) == (
+            "neighbor_attention",
+            "masking_importance",
+        )
+        assert set(seen.values()) == {expected}

@@ -125,6 +125,20 @@ def test_too_little_data_is_never_enough() -> None:
         assert "wanted" in said or "not independent" in said or "not known yet" in said
 
 
+def test_a_process_faster_than_the_lag_time_is_not_known() -> None:
+    """However narrow its interval: nothing was resolved, so that nothing has converged."""
+    fast = MarkovChain(np.array([[0.55, 0.45], [0.4, 0.6]]))  # 0.53 frames
+    found = RunningKoopman(2, 2, (1, 4), frame_interval=0.5)
+    found.extend(one_hot(fast.sample(40_000, 2, rng=np.random.default_rng(3)), 2))
+    condition = Convergence("timescale 1", 0.9)
+    assert not condition.met(found)
+    said = condition.describe(found)
+    assert said.startswith("timescale 1: not known yet, the process is not slower than the lag")
+    assert "(0.26" in said or "(0.27" in said
+    assert said.endswith(" of 0.5)")
+    assert Convergence("population 1", 0.1).met(found)  # which asks nothing of the speed
+
+
 def test_says_what_is_missing() -> None:
     statistics = RunningKoopman(2, 1, [1], frame_interval=1.0)
     condition = Convergence("timescale 1", 0.1)

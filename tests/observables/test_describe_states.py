@@ -92,6 +92,7 @@ def test_charge_of_the_cluster() -> None:
     rdf = rdf_of([[4.0, 1.0], [4.0, 1.0]], [0.5, 0.5])
     first, second = describe_states(rdf, charge=charge_of([0.26, -0.64]))
     assert "charge +0.26 within " in first
+    assert "charge +0.00 within " in describe_states(rdf, charge=charge_of([-0.001, 0.5]))[0]
     assert first.endswith("; a more positive surrounding than state 2")
     assert second.endswith("; a more negative surrounding than state 1")
     assert (

@@ -11,6 +11,7 @@ from kgdyn.observables import (
     transition_conductivity,
     transition_diffusion,
 )
+from kgdyn.observables._conductivity_formula import Formula
 from kgdyn.toys import MarkovChain
 from kgdyn.toys.switching_walk import SwitchingWalk
 from kgdyn.trajectories import trajectory_from_arrays
@@ -237,22 +238,21 @@ def test_shares_of_a_total_that_may_be_zero_have_no_bounds(rng) -> None:
 
 
 def test_bounds_of_shares_are_those_of_fieller(rng) -> None:
-    """Of each bound p: sigma - p total lies just so many errors from 0."""
+    """Of each bound p: sigma - p total lies just so many of its own errors from 0."""
+    charges = np.array([0.9, 0.3])
     diffusion = diffusion_of(rng)
-    found = transition_conductivity(diffusion, charges=[0.9, 0.3], temperature=300.0)
+    found = transition_conductivity(diffusion, charges=charges, temperature=300.0)
     bounds = found.percentages_interval
     assert (bounds.lower < found.percentages).all()
     assert (bounds.upper > found.percentages).all()
-    for p in (bounds.lower[0, 1] / 100.0, bounds.upper[0, 1] / 100.0):
-        # sigma_01 - p total is linear in the terms, so that each block's part of it adds up.
-        blocks = diffusion.sums
+    formula = Formula(diffusion, factor=1.0, ion_charge=1.0, other=None, shares="koopman")
+    statistics = formula.statistics(charges)
+    reach = BLOCKS.errors(diffusion.sums, statistics)["percentages"].reach()[0, 1]
+    for share in (bounds.lower[0, 1] / 100.0, bounds.upper[0, 1] / 100.0):
 
-        def rest(some, p=p):
-            from kgdyn.observables._conductivity_formula import Formula
+        def rest(some, share=share):
+            values = statistics(some)
+            return {"it": values["conductivity"][:, 0, 1] - share * values["total_conductivity"]}
 
-            formula = Formula(diffusion, factor=1.0, ion_charge=1.0, other=None, shares="koopman")
-            values = formula.statistics(np.array([0.9, 0.3]))(some)
-            return {"it": values["conductivity"][:, 0, 1] - p * values["total_conductivity"]}
-
-        left = BLOCKS.errors(blocks, rest)["it"]
-        assert abs(left.estimate) / left.error == pytest.approx(2.0, abs=0.35)
+        left = BLOCKS.errors(diffusion.sums, rest)["it"]
+        assert abs(left.estimate) / left.error == pytest.approx(reach, rel=1e-6)

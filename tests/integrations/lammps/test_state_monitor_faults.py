@@ -260,7 +260,9 @@ def test_an_interrupt_is_raised_by_the_run_and_what_waits_is_done(
     with pytest.raises(KeyboardInterrupt), monitor.attach(engine):
         engine.command("run 100000000")
     last = engine.extract_global("ntimestep")
-    assert sink.steps == list(range(0, last + 1, 20))
+    # Heard while LAMMPS was on its way into the callback, it ends the run before that frame.
+    assert last - 20 <= sink.steps[-1] <= last
+    assert sink.steps == list(range(0, sink.steps[-1] + 1, 20))
     assert sink.closed == 1
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert signal.set_wakeup_fd(-1) == -1

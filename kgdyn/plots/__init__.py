@@ -1,6 +1,6 @@
 """One function a figure: takes results and ``ax``, returns ``ax``. States keep their colours."""
 
-from kgdyn.plots._style import figure_style
+from kgdyn.plots._style import figure_style, state_color, state_hatch, state_marker
 from kgdyn.plots.angular_distribution import plot_angular_distribution
 from kgdyn.plots.attention import plot_attention
 from kgdyn.plots.bond_order import plot_bond_order
@@ -61,4 +61,7 @@ __all__ = [
     "plot_transition_diffusion",
     "plot_transition_msd",
     "save_figures",
+    "state_color",
+    "state_hatch",
+    "state_marker",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,7 +42,8 @@ def test_python_of_the_readme_runs(new_lammps: Callable[..., Any], tmp_path: Pat
 @pytest.mark.parametrize(
     ("name", "left"),
     [
-        ("li_in_fcc_sulfur", "figure.png"),
+        # Its way is that of the demo, which tests/system/test_demo.py follows.
+        pytest.param("li_in_fcc_sulfur", "figure.png", marks=pytest.mark.long),
         ("paper_figure_2", "figure.png"),
         ("monitor_li_in_fcc_sulfur", "states.h5"),
     ],
@@ -87,6 +90,19 @@ def test_silicon_example_runs_in_small(new_lammps: Callable[..., Any], tmp_path:
     done = run_example("silicon_interface", tmp_path, "--small")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "silicon_interface.png").stat().st_size > 15_000
+    assert (tmp_path / "report" / "report.html").stat().st_size > 100_000
+
+
+@pytest.mark.slow
+@pytest.mark.long
+@pytest.mark.lammps
+def test_polymer_example_runs_in_small(new_lammps: Callable[..., Any], tmp_path: Path) -> None:
+    done = run_example("polymer_electrolyte", tmp_path, "--small", "--runs", "3")
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "polymer.json").read_text())
+    assert sum(found["populations"]["mean"]) == pytest.approx(1.0, abs=1e-4)
+    assert np.sum(found["sigma_ij, % of all"]["mean"]) == pytest.approx(100.0, abs=1e-2)
+    assert (tmp_path / "polymer_electrolyte.png").stat().st_size > 15_000
     assert (tmp_path / "report" / "report.html").stat().st_size > 100_000
 
 

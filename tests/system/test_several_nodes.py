@@ -62,6 +62,7 @@ def test_mirrored_strategy(blocks: dict[str, str], folder: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long  # tests/models/test_distributed.py launches two workers too
 def test_two_workers_by_the_launch_command_of_the_page(
     blocks: dict[str, str], folder: Path
 ) -> None:

@@ -166,6 +166,7 @@ def test_best_weights_and_patience_survive(hopping: Hopping, tmp_path: Path) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_restarts_go_on_where_they_were(hopping: Hopping, tmp_path: Path) -> None:
     settings = replace(SETTINGS, epochs=1, restarts=2)
     whole = train(hopping, settings=settings)

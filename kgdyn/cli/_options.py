@@ -33,7 +33,10 @@ TrajectoriesOrNone = Annotated[
 ]
 Targets = Annotated[
     str | None,
-    typer.Option(help='What to assign: an MDAnalysis selection, such as "element Li".'),
+    typer.Option(
+        help='What gets states: an MDAnalysis selection, such as "element Li". '
+        "A frame store remembers them."
+    ),
 ]
 GroupBy = Annotated[str, typer.Option(help="One target each: atoms, residues or molecules.")]
 Topology = Annotated[

@@ -20,6 +20,8 @@ from kgdyn.cli.validate import validate
 app = typer.Typer(
     name="kgdyn",
     help="Learn what atoms do: states and their kinetics from molecular dynamics.",
+    epilog="See it work: kgdyn demo --output demo. With a trajectory of your own: inspect, "
+    "convert, train, validate, report, in this order. kgdyn COMMAND --help tells the options.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -18,7 +18,7 @@ __all__ = ["assign", "assign_with_progress"]
 def assign(
     trajectories: options.Trajectories,
     model: Annotated[Path, typer.Option(help="A model.keras that kgdyn trained.")],
-    output: Annotated[Path, typer.Option(help="A .npy or .h5 file.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="A .npy or .h5 file.")],
     novelty: Annotated[
         Path | None,
         typer.Option(
@@ -34,9 +34,10 @@ def assign(
     timestep: options.Timestep = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Write state probabilities, shape (n_frames, n_targets, n_states).
+    """Write the probability of each state, for each target in each frame, as one array.
 
-    Several trajectories of the same targets follow each other in the file.
+    Its shape is (n_frames, n_targets, n_states). Several trajectories of the same targets follow
+    each other in the file.
     """
     set_quiet(quiet)
     load_tensorflow()

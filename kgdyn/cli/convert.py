@@ -16,7 +16,9 @@ __all__ = ["convert"]
 @user_errors
 def convert(
     paths: Annotated[list[Path], typer.Argument(help="Trajectory files.")],
-    output: Annotated[Path, typer.Option(help="Folder of the frame store; made, or added to.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder of the frame store; made, or added to.")
+    ],
     targets: options.Targets = None,
     groupby: options.GroupBy = "atoms",
     topology: options.Topology = None,
@@ -29,9 +31,10 @@ def convert(
     ] = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Stream trajectories once into a folder that opens in no time and costs no memory.
+    """Write trajectories once into a frame store: later commands open it at once.
 
-    Run the same command again after an interruption: it goes on where it stopped.
+    A store is a folder that remembers elements, times and targets, and is read from disk while a
+    model trains. Run the same command again after an interruption: it goes on where it stopped.
     """
     from kgdyn.trajectories import FrameStore, SourceOptions, open_source, select_targets
 

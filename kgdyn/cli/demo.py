@@ -20,7 +20,9 @@ _FRACTIONS = (0.4, 0.1)  # train, validation; the second half is for the test
 
 @user_errors
 def demo(
-    output: Annotated[Path, typer.Option(help="Folder for all that the demo leaves.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for all that the demo leaves.")
+    ],
     duration: Annotated[float, typer.Option(help="Simulated time in ns.")] = 60.0,
     epochs: Annotated[int, typer.Option(help="Epochs of training.")] = 8,
     seed: Annotated[int, typer.Option(help="Of the simulation and the training.")] = 0,

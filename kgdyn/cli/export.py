@@ -33,7 +33,9 @@ def export(
             "--topology any that MDAnalysis reads; or a frame store."
         ),
     ],
-    output: Annotated[Path, typer.Option(help=f"A file that ends in {_FORMATS}.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help=f"A file that ends in {_FORMATS}.")
+    ],
     model: Annotated[Path | None, typer.Option(help="A model.keras that kgdyn trained.")] = None,
     states: Annotated[
         Path | None,

@@ -30,7 +30,10 @@ def follow(
     targets: Annotated[
         str, typer.Option(help='What to follow: an MDAnalysis selection, such as "element Li".')
     ],
-    output: Annotated[Path, typer.Option(help="HDF5 file for the states; gone on with if there.")],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="HDF5 file for the states; gone on with if there."),
+    ],
     elements: options.Elements = None,
     groupby: options.GroupBy = "atoms",
     topology: Annotated[

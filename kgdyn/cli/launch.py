@@ -23,7 +23,7 @@ def launch(
         Path | None, typer.Option(help="Keep the output of all but the first worker here.")
     ] = None,
 ) -> None:
-    """Run a program as several workers on this machine: kgdyn launch --workers 2 -- python a.py.
+    """Run a program as several workers: kgdyn launch --workers 2 -- python a.py.
 
     The program makes a tf.distribute.MultiWorkerMirroredStrategy. The first worker's output is
     shown; when one fails, all are ended.

@@ -39,7 +39,10 @@ def monitor(
             help='Elements in the order of LAMMPS types, such as "Li,S", or "masses".',
         ),
     ],
-    output: Annotated[Path, typer.Option(help="HDF5 file for the states; gone on with if there.")],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="HDF5 file for the states; gone on with if there."),
+    ],
     every: Annotated[int, typer.Option(help="Steps between frames.")] = 100,
     groupby: Annotated[str, typer.Option(help="One target each: atoms or molecules.")] = "atoms",
     lagtimes: Annotated[str, typer.Option(help="In frames; the first is for --until.")] = (

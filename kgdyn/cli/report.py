@@ -33,7 +33,8 @@ def report(
         typer.Argument(help="Other trajectories than those of the training, used whole."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(help="Folder for report.html, figures and tables.")
+        Path | None,
+        typer.Option("--output", "-o", help="Folder for report.html, figures and tables."),
     ] = None,
     names: Annotated[
         str | None,

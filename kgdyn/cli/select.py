@@ -26,9 +26,13 @@ def select(
         Path, typer.Option("--output", "-o", help="Folder for all trainings and the result.")
     ],
     lagtimes: Annotated[
-        str, typer.Option(help="Candidates, in frames, such as 1,2,5,10.", metavar="N,N,...")
+        str,
+        typer.Option(help="Lag times to try, in frames, such as 1,2,5,10.", metavar="N,N,..."),
     ],
-    n_states: Annotated[str, typer.Option(help="Candidates, such as 2,3,4.", metavar="N,N,...")],
+    n_states: Annotated[
+        str,
+        typer.Option(help="Numbers of states to try.", metavar="N,N,..."),
+    ],
     trajectories: Annotated[
         list[Path] | None, typer.Argument(help="Trajectory files or frame stores, as `inspect`.")
     ] = None,
@@ -60,7 +64,7 @@ def select(
         ),
     ] = None,
     n_neighbors: Annotated[
-        int | None, typer.Option(help="Neighbours of each atom in the graph. Needed.")
+        int | None, typer.Option(help="How many nearest atoms each atom of the graph has. Needed.")
     ] = None,
     targets: options.Targets = None,
     groupby: Annotated[
@@ -71,16 +75,20 @@ def select(
     elements: options.Elements = None,
     frame_interval: options.FrameInterval = None,
     timestep: options.Timestep = None,
-    epochs: Annotated[int | None, typer.Option(help="At most.", show_default="10")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs at most.", show_default="10")] = None,
     batch_size: Annotated[
         int | None,
-        typer.Option(help="Pairs of frames.", show_default="by the data, at most 1,024"),
+        typer.Option(help="Pairs of frames in a batch.", show_default="by the data, at most 1,024"),
     ] = None,
-    learning_rate: Annotated[float | None, typer.Option(show_default="0.002")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="The highest of each training.", show_default="0.002")
+    ] = None,
     stride: Annotated[
         int | None, typer.Option(help="Train on each n-th pair.", show_default="1")
     ] = None,
-    seed: Annotated[int | None, typer.Option(show_default="0")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Of weights and order of pairs.", show_default="0")
+    ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option(

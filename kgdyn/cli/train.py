@@ -15,7 +15,9 @@ __all__ = ["train", "train_and_save"]
 
 @user_errors
 def train(
-    output: Annotated[Path, typer.Option(help="Folder for model.keras and what belongs to it.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for model.keras and what belongs to it.")
+    ],
     trajectories: Annotated[
         list[Path] | None, typer.Argument(help="Trajectory files or frame stores, as `inspect`.")
     ] = None,
@@ -25,10 +27,12 @@ def train(
             help="TOML file with tables data, model and training; options here override it."
         ),
     ] = None,
-    lagtime: Annotated[int | None, typer.Option(help="Lag time, in frames. Needed.")] = None,
+    lagtime: Annotated[
+        int | None, typer.Option(help="Lag time, in frames: what is slower is learned. Needed.")
+    ] = None,
     n_states: Annotated[int | None, typer.Option(help="States to find. Needed.")] = None,
     n_neighbors: Annotated[
-        int | None, typer.Option(help="Neighbours of each atom in the graph. Needed.")
+        int | None, typer.Option(help="How many nearest atoms each atom of the graph has. Needed.")
     ] = None,
     targets: options.Targets = None,
     groupby: Annotated[
@@ -41,29 +45,35 @@ def train(
     timestep: options.Timestep = None,
     train_fraction: Annotated[
         float | None,
-        typer.Option(help="Share of each trajectory, from its start.", show_default="0.7"),
+        typer.Option(help="Share of each trajectory to train on.", show_default="0.7"),
     ] = None,
     validation_fraction: Annotated[
-        float | None, typer.Option(help="Share that alternates with it.", show_default="0.15")
+        float | None, typer.Option(help="Share to validate on.", show_default="0.15")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="At most.", show_default="10")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs at most.", show_default="10")] = None,
     batch_size: Annotated[
         int | None,
-        typer.Option(help="Pairs of frames.", show_default="by the data, at most 1,024"),
+        typer.Option(help="Pairs of frames in a batch.", show_default="by the data, at most 1,024"),
     ] = None,
-    learning_rate: Annotated[float | None, typer.Option(show_default="0.002")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="The highest of the training.", show_default="0.002")
+    ] = None,
     stride: Annotated[
         int | None, typer.Option(help="Train on each n-th pair.", show_default="1")
     ] = None,
     patience: Annotated[
         int | None,
-        typer.Option(help="Epochs without a better validation score.", show_default="10"),
+        typer.Option(
+            help="End after so many epochs without a better validation score.", show_default="10"
+        ),
     ] = None,
     restarts: Annotated[
         int | None,
         typer.Option(help="Train so often, from other weights; keep the best.", show_default="1"),
     ] = None,
-    seed: Annotated[int | None, typer.Option(show_default="0")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Of weights and order of pairs.", show_default="0")
+    ] = None,
     checkpoint_every: Annotated[
         float | None,
         typer.Option(help="Seconds between checkpoints within an epoch.", show_default="120"),
@@ -81,11 +91,12 @@ def train(
     ] = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Train a model on the first part of trajectories, validating on blocks of the same part.
+    """Learn states from the first part of each trajectory; the rest is kept for the test.
 
-    What is left of each trajectory is for `kgdyn validate`. A training that was interrupted, in
-    any way, goes on where it was with the same command, or with `kgdyn train --output FOLDER`.
-    Every setting is written to FOLDER/config.toml.
+    Training and validation alternate in blocks of that part; what is left of each trajectory is
+    for `kgdyn validate`. A training that was interrupted, in any way, goes on where it was with
+    the same command, or with `kgdyn train --output FOLDER`. Every setting is written to
+    FOLDER/config.toml.
     """
     set_quiet(quiet)
     _refuse_finished(output, overwrite)

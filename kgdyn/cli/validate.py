@@ -22,7 +22,7 @@ __all__ = ["checked_lagtime", "validate", "validate_states"]
 
 @user_errors
 def validate(
-    output: Annotated[Path, typer.Option(help="Folder for tables and figures.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for tables and figures.")],
     trajectories: options.TrajectoriesOrNone = None,
     model: Annotated[
         Path | None, typer.Option(help="A model.keras that kgdyn trained. Needed for trajectories.")
@@ -74,7 +74,12 @@ def validate(
     ] = True,
     quiet: options.Quiet = False,
 ) -> None:
-    """Test a model on held-out data: timescales over lag times, CK test, populations."""
+    """Test a model on frames that training did not see, with 95% intervals.
+
+    Gives the Koopman matrix K, populations, timescales over lag times, and the Chapman-Kolmogorov
+    (CK) test: K at one lag time, repeated, against K counted at longer ones. Says whether a slow
+    process was missed that a linear method finds.
+    """
     set_quiet(quiet)
     _check_estimator(estimator, crosscheck)
     if (states is None) == (trajectories is None):

@@ -98,7 +98,7 @@ def charge_integral(
     lagtime: int = 1,
     n_threads: int | None = None,
 ) -> ChargeIntegral:
-    """State-weighted charge within a distance of a target (science.md, equation 11).
+    """State-weighted charge within a distance of a target (docs/theory.md, equation 14).
 
     Q_i(r) = <p_i sum_j q_j [d_j < r]> / <p_i>, over all atoms and all periodic images nearer than
     r, the target's own charge included if asked for.

@@ -1,4 +1,4 @@
-"""Frames that show what each state looks like, cut out around the target (science.md)."""
+"""Frames that show what each state looks like, cut out around the target."""
 
 from __future__ import annotations
 

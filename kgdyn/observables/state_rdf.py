@@ -105,7 +105,7 @@ def state_rdf(
 
     g_i(r) = <n(r) p_i> / (<rho p_i> V(r)), n(r) the atoms of a selection in a shell of volume V(r)
     around a target, p_i its probability of state i, rho the density of the selection in that frame
-    (science.md, equation 11, with the exact volume of the shell). Density is taken frame by frame:
+    (docs/theory.md, equation 14, with the shell's exact volume). Density is taken frame by frame:
     an ideal gas in a cell that breathes has g = 1 (MDAnalysis divides by the mean volume instead).
     The target's own atoms count neither in n nor in rho.
 

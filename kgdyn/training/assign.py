@@ -48,10 +48,17 @@ def assign_states(
 
     Raises
     ------
+    TypeError
+        For a list of trajectories.
     ValueError
         If the trajectory holds an element that the model never saw, or targets of another size
         than a VAMPNet's, or a frame is bad.
     """
+    if not isinstance(trajectory, Trajectory):
+        raise TypeError(
+            "trajectory must be one kgdyn.Trajectory (call once for each of several), received "
+            f"{type(trajectory).__name__}"
+        )
     if batch_size is None:
         batch_size = max(1, _ATOMS_PER_BATCH // trajectory.n_atoms)
     n_rows = trajectory.n_targets

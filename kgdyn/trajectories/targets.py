@@ -25,7 +25,8 @@ def select_targets(
     ----------
     source : FrameSource
     selection : str, optional
-        In MDAnalysis' language, for example ``"element Li"`` or ``"resname SOL"``. Without a
+        In MDAnalysis' language, for example ``"element Li"`` or ``"resname SOL"``. A topology
+        without elements (a LAMMPS data file) has those that the source was given. Without a
         topology there are ``element``, ``index`` (from 0), ``bynum`` (from 1) and ``type`` (of a
         LAMMPS dump its own, else the atomic number or bead type).
         Not needed where the file names its targets (gdynet's ``target_index``).
@@ -52,7 +53,7 @@ def select_targets(
     universe = getattr(source, "universe", None)
     if universe is None:
         universe = _universe_of_species(source)
-    atoms = _select(universe, selection, source.source)
+    atoms = _select(universe, selection, source)
     if groupby == "atoms":
         return TargetGroups.from_indices(atoms.indices, selection)
     description = f"{groupby} of {selection}"
@@ -65,18 +66,26 @@ def select_targets(
     return TargetGroups.from_groups(_molecules(universe, atoms, source.source), description)
 
 
-def _select(universe: Any, selection: str, source: str) -> Any:
+def _select(universe: Any, selection: str, source: FrameSource) -> Any:
     from MDAnalysis.exceptions import SelectionError
 
+    lacks_elements = not hasattr(universe.atoms, "elements")
+    if lacks_elements:
+        universe.add_TopologyAttr("elements", _element_names(source))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of an empty selection: refused below
             atoms = universe.select_atoms(selection)
     except (SelectionError, AttributeError, ValueError) as error:
-        raise ValueError(f"{source}: targets {selection!r} is not understood: {error}") from error
+        raise ValueError(
+            f"{source.source}: targets {selection!r} is not understood: {error}"
+        ) from error
+    finally:
+        if lacks_elements:  # a Universe of the user's own stays as it was
+            universe.del_TopologyAttr("elements")
     if len(atoms) == 0:
         raise ValueError(
-            f"{source}: targets {selection!r} matches no atom of {len(universe.atoms)}"
+            f"{source.source}: targets {selection!r} matches no atom of {len(universe.atoms)}"
         )
     return atoms
 
@@ -104,9 +113,14 @@ def _universe_of_species(source: FrameSource) -> Any:
     import MDAnalysis
 
     universe = MDAnalysis.Universe.empty(len(source.species), trajectory=False)
-    names = np.array([element_name(int(number)) for number in source.species], dtype=object)
+    names = _element_names(source)
     universe.add_TopologyAttr("elements", names)
     universe.add_TopologyAttr("names", names)
     types = getattr(source, "type_labels", None) or [str(int(kind)) for kind in source.species]
     universe.add_TopologyAttr("types", np.array(types, dtype=object))
     return universe
+
+
+def _element_names(source: FrameSource) -> np.ndarray[Any, Any]:
+    """(n_atoms,) symbols, as MDAnalysis wants them."""
+    return np.array([element_name(int(number)) for number in source.species], dtype=object)

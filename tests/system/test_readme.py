@@ -97,7 +97,7 @@ def test_silicon_example_runs_in_small(new_lammps: Callable[..., Any], tmp_path:
 @pytest.mark.long
 @pytest.mark.lammps
 def test_polymer_example_runs_in_small(new_lammps: Callable[..., Any], tmp_path: Path) -> None:
-    done = run_example("polymer_electrolyte", tmp_path, "--small", "--runs", "3")
+    done = run_example("polymer_electrolyte", tmp_path, "--small", "--runs", "4")
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "polymer.json").read_text())
     assert sum(found["populations"]["mean"]) == pytest.approx(1.0, abs=1e-4)

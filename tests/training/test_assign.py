@@ -69,6 +69,11 @@ def test_progress(trajectory: Trajectory) -> None:
     assert seen == [(10, 25), (20, 25), (25, 25)]
 
 
+def test_several_trajectories_are_refused(trajectory: Trajectory) -> None:
+    with pytest.raises(TypeError, match=r"trajectory must be one kgdyn.Trajectory .*received list"):
+        assign_states(model_of(), [trajectory])  # type: ignore[arg-type]
+
+
 def test_unknown_element(trajectory: Trajectory) -> None:
     strange = replace(trajectory, species=np.array([3, 16, 11, 500], np.int32))
     message = r"hopping 1: holds Na, type 500, which the model never saw; it knows Li, S"

@@ -164,6 +164,20 @@ def test_atoms_of_a_topology() -> None:
     assert targets.description == "resname EO and element O"
 
 
+def test_a_topology_without_elements_has_those_that_were_given() -> None:
+    """A LAMMPS data file knows types only."""
+    universe = MDAnalysis.Universe.empty(5, trajectory=True)
+    universe.add_TopologyAttr("types", ["1", "2", "2", "1", "2"])
+    plain = UniverseSource(universe, elements=["Li", "S"], frame_interval=1.0, source="run.dcd")
+    assert groups(select_targets(plain, "element Li")) == [[0], [3]]
+    assert groups(select_targets(plain, "element S and not type 1 and index 2:4")) == [[2], [4]]
+    with pytest.raises(ValueError, match=r"^run.dcd: targets 'element P' matches no atom of 5$"):
+        select_targets(plain, "element P")
+    with pytest.raises(ValueError, match=r"^run.dcd: targets 'elemnt Li' is not understood"):
+        select_targets(plain, "elemnt Li")
+    assert not hasattr(universe.atoms, "elements")  # the Universe is the user's
+
+
 def test_residues_are_whole() -> None:
     targets = select_targets(source(), "resname SOL and element O or index 10", "residues")
     assert groups(targets) == [[0, 1, 2], [3, 4, 5], [9, 10]]

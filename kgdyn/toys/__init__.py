@@ -8,6 +8,7 @@ from kgdyn.toys.simulation_stage import SimulationRecipe, SimulationStage
 from kgdyn.toys.switching_shell import SwitchingShell, four_state_chain
 from kgdyn.toys.switching_walk import SwitchingWalk
 from kgdyn.toys.two_processes import TwoProcesses
+from kgdyn.toys.water_slab import WaterSlab
 
 __all__ = [
     "CoarsePolymerElectrolyte",
@@ -20,6 +21,7 @@ __all__ = [
     "SwitchingShell",
     "SwitchingWalk",
     "TwoProcesses",
+    "WaterSlab",
     "four_state_chain",
     "site_labels",
     "state_labels",

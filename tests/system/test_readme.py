@@ -27,7 +27,7 @@ def test_python_of_the_readme_runs(new_lammps: Callable[..., Any], tmp_path: Pat
     topology, coordinates = simulate_li_fcc_s(LiInFccSulfur(duration=3.0), tmp_path)
     topology.rename(tmp_path / "li.data")
     coordinates.rename(tmp_path / "li.dcd")
-    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    block, _ = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert len(block.strip().splitlines()) < 20
     done = subprocess.run(
         [sys.executable, "-c", block], cwd=tmp_path, capture_output=True, text=True, check=False

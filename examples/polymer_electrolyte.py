@@ -127,6 +127,7 @@ def main() -> None:
         given.folder / "training" / "model.keras",
         config={"model": {"n_neighbors": N_NEIGHBORS, "lagtime": lagtime, **OPTIONS}},
         history=best_restart(restarts).history,
+        tested_on_others=True,
     )
     print("report:", write_report(findings, record, given.folder / "report"))
 

@@ -27,6 +27,11 @@ class RunRecord:
         Content of ``training.json``.
     history : dict of lists of float
         Columns of ``history.csv``; empty if it is not there.
+    tested_from : float, optional
+        The fraction of each trajectory after which the report begins; where the training ended, if
+        not given.
+    tested_on_others : bool
+        The report is of trajectories that the training had nothing of.
     """
 
     folder: Path
@@ -34,6 +39,18 @@ class RunRecord:
     config: dict[str, dict[str, Any]] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     history: dict[str, list[float]] = field(default_factory=dict)
+    tested_from: float | None = None
+    tested_on_others: bool = False
+
+    @property
+    def unseen(self) -> str | None:
+        """Which frames the report is of, in words, if training saw none of them; else None."""
+        if self.tested_on_others:
+            return "none of which training saw"
+        start = self.test_start if self.tested_from is None else self.tested_from
+        if 0.0 < self.test_start <= start < 1.0:
+            return f"the part after the first {100 * start:g}%, which training did not see"
+        return None
 
     @property
     def test_start(self) -> float:

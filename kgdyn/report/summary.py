@@ -46,8 +46,8 @@ def summary(findings: Findings, record: RunRecord) -> list[str]:
         f"All numbers are of {findings.n_frames:,} frames of {named}, "
         f"{duration(findings.frame_interval)} apart ({duration(length)} in all)"
         + (
-            f", the part after the first {100 * record.test_start:g}%, which training did not see."
-            if 0.0 < record.test_start < 1.0
+            f", {record.unseen}."
+            if record.unseen
             else ". Training saw some or all of these frames."
         ),
     ]

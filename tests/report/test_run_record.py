@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,16 @@ def test_one_restart_has_no_scores(run: Path) -> None:
     record = read_run(run)
     assert record.restart_scores is None
     assert record.test_start == 0.0
+
+
+def test_says_which_frames_were_unseen(run: Path) -> None:
+    record = read_run(run)  # training used the first 60%
+    first = "the part after the first 60%, which training did not see"
+    assert record.unseen == first
+    assert replace(record, tested_from=0.6).unseen == first
+    assert replace(record, tested_from=0.75).unseen == first.replace("60", "75")
+    assert replace(record, tested_from=0.3).unseen is None
+    assert replace(record, tested_from=0.0).unseen is None
+    others = replace(record, tested_from=0.0, tested_on_others=True)
+    assert others.unseen == "none of which training saw"
+    assert replace(record, training={}).unseen is None

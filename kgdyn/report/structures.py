@@ -17,6 +17,9 @@ __all__ = ["viewer_data"]
 
 # A sphere is drawn with this share of its element's radius, so that bonds can be seen.
 _SPHERE = 0.45
+# Atoms farther than this times the radius are left out: whole chains reach through the cell, and
+# in perspective would stand behind the eye.
+_FARTHEST = 2.0
 # Of the rim of a sphere.
 _SHADE = 0.55
 
@@ -37,7 +40,7 @@ def viewer_data(
     first_frames : sequence of int
         Of each trajectory in its source, which frames are numbered by.
     radius : float, angstrom
-        What is seen at first; molecules may reach farther.
+        What is seen at first; molecules may reach farther, up to twice as far.
     """
     counts: dict[str, int] = {}
     structures = []
@@ -62,13 +65,17 @@ def _structure(
     # The same lines as in the still picture: contacts of the target, and bonds.
     contacts = contacts_of(positions, radii, cluster.is_target)
     lines = np.concatenate([contacts, bonds_of(cluster, positions, radii, cluster.is_target)])
+    shown = cluster.is_target | (np.linalg.norm(positions, axis=1) <= _FARTHEST * radius)
+    lines = (np.cumsum(shown) - 1)[lines[shown[lines].all(axis=1)]]
+    positions, species = positions[shown], species[shown]
+    colors, radii, is_target = colors[shown], radii[shown], cluster.is_target[shown]
     atoms = [
         {
             "at": [round(float(x), 3) for x in positions[i]],
             "radius": round(_SPHERE * float(radii[i]), 3),
             "color": _hex(colors[i]),
             "dark": _hex(_SHADE * colors[i]),
-            "target": bool(cluster.is_target[i]),
+            "target": bool(is_target[i]),
         }
         for i in range(len(species))
     ]

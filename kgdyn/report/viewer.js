@@ -41,7 +41,7 @@ for (const figure of document.querySelectorAll("figure.viewer")) {
     const points = shown.atoms.map((atom, index) => {
       const [x, y, z] = atom.at;
       const at = [0, 1, 2].map((i) => turn[3 * i] * x + turn[3 * i + 1] * y + turn[3 * i + 2] * z);
-      const near = 1 + 0.18 * at[2] / shown.extent;
+      const near = Math.max(0.2, 1 + 0.18 * at[2] / shown.extent); // never behind the eye
       return { index, atom, x: at[0] * scale * near, y: -at[1] * scale * near, z: at[2], r: atom.radius * scale * near };
     });
     const things = points.map((p) => ({ z: p.z, point: p }));

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -128,12 +127,7 @@ def report(
         raise ValueError(f"start must be a fraction from 0 to below 1, received {start}")
     if start > 0.0:
         found = split_by_time(found, (start, 1.0 - start))[1]
-    trained = {Path(name).name for name in record.training.get("trajectories", [])}
-    record = replace(
-        record,
-        tested_from=start,
-        tested_on_others=bool(trained) and not trained & {Path(part.source).name for part in found},
-    )
+    record = record.tested_on([part.source for part in found], start)
     lag = checked_lagtime(network, found, lagtime)
     known = None if labels is None else read_labels(labels, found)
     topology = record.topology_path()

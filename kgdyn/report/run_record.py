@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import tomllib
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,16 @@ class RunRecord:
     history: dict[str, list[float]] = field(default_factory=dict)
     tested_from: float | None = None
     tested_on_others: bool = False
+
+    def tested_on(self, sources: Sequence[str], start: float) -> RunRecord:
+        """This record with a word of which frames the report is of.
+
+        Trajectories are told apart by the names of their files, wherever these lie: one of a name
+        that the training had is taken as the training's own.
+        """
+        trained = {Path(name).name for name in self.training.get("trajectories", [])}
+        others = bool(trained) and not trained & {Path(name).name for name in sources}
+        return replace(self, tested_from=start, tested_on_others=others)
 
     @property
     def unseen(self) -> str | None:

@@ -102,3 +102,11 @@ def test_says_which_frames_were_unseen(run: Path) -> None:
     others = replace(record, tested_from=0.0, tested_on_others=True)
     assert others.unseen == "none of which training saw"
     assert replace(record, training={}).unseen is None
+
+
+def test_trajectories_are_known_by_their_names(run: Path) -> None:
+    record = replace(read_run(run), training={"test_start": 0.6, "trajectories": ["old/li.dcd"]})
+    assert record.tested_on(["new/li.dcd"], 0.6).unseen is not None
+    assert record.tested_on(["new/li.dcd", "other.dcd"], 0.0).unseen is None
+    assert record.tested_on(["other.dcd"], 0.0).unseen == "none of which training saw"
+    assert replace(record, training={}).tested_on(["other.dcd"], 0.0).unseen is None

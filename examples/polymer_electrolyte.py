@@ -148,9 +148,15 @@ def opened(system: CoarsePolymerElectrolyte, folder: Path) -> kgdyn.Trajectory:
     if not dump.is_file():
         simulate(system, folder)
     topology = folder / f"{system.name}.data"
-    return kgdyn.open_trajectory(
+    run = kgdyn.open_trajectory(
         dump, topology=topology, elements=system.elements, targets="element Li"
     )
+    if run.n_frames != system.n_frames + 1:
+        raise SystemExit(
+            f"{dump}: has {run.n_frames} frames, wanted are {system.n_frames + 1}: it is "
+            "a simulation of other settings, use another folder"
+        )
+    return run
 
 
 def beads(run: kgdyn.Trajectory) -> dict[str, NDArray[np.intp]]:

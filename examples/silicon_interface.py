@@ -126,7 +126,13 @@ def opened(data: Path | None, folder: Path, small: bool) -> kgdyn.Trajectory:
     dump = folder / f"{system.name}.dump.gz"
     if not dump.is_file():
         simulate(system, folder)
-    return kgdyn.open_trajectory(dump, elements=["Si"], targets="all")
+    run = kgdyn.open_trajectory(dump, elements=["Si"], targets="all")
+    if run.n_frames != system.n_frames + 1:
+        raise SystemExit(
+            f"{dump}: has {run.n_frames} frames, wanted are {system.n_frames + 1}: it is "
+            "a simulation of other settings, use another folder"
+        )
+    return run
 
 
 def solid_by_q3(run: kgdyn.Trajectory, n_mean: int) -> NDArray[np.bool_]:

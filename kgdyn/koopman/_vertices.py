@@ -13,7 +13,7 @@ Float = NDArray[np.float64]
 
 # Up to this many points all may be vertices; beyond, as many directions are searched.
 _DIRECTIONS = 2000
-_CHUNK = 20_000
+_CHUNK = 2_000
 # Enough points to find means of near ones in, also of a state that holds one in 200.
 _POINTS_TO_SMOOTH = 5000
 

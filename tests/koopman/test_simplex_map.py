@@ -341,3 +341,14 @@ def test_refuses_values_that_are_not_finite(bad: float) -> None:
     chi[3, 1] = bad
     with pytest.raises(ValueError, match="must be finite, received NaN or infinity"):
         fit_simplex_map(chi, np.full((5, 2), 0.5))
+
+
+def test_vertices_are_found_among_many_points() -> None:
+    """The hull is searched piece by piece: a vertex may be anywhere."""
+    from kgdyn.koopman._vertices import _extreme_points
+
+    points = np.random.default_rng(0).uniform(-0.1, 0.1, (7000, 3))
+    points[:, 0] = 1.0
+    far = [100, 2500, 6999]
+    points[far, 1:] = [[1.0, 0.0], [-1.0, 1.0], [-1.0, -1.0]]
+    assert set(far) <= set(_extreme_points(points).tolist())

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -54,6 +55,10 @@ class PackedGraphs:
     @property
     def n_frames(self) -> int:
         return len(self.atom_splits) - 1
+
+    @property
+    def n_bytes(self) -> int:
+        return sum(int(array.nbytes) for array in vars(self).values())
 
     @property
     def n_neighbors(self) -> int:
@@ -150,23 +155,20 @@ def _cut_down(whole: PackedGraphs, hops: NDArray[np.int32], n_hops: int) -> Pack
     )
 
 
-def concatenate_graphs(parts: Sequence[PackedGraphs]) -> PackedGraphs:
+def concatenate_graphs(parts: Iterable[PackedGraphs]) -> PackedGraphs:
     """The frames of several packs, in order; all with the same number of neighbours."""
-    if len(parts) == 1:
-        return parts[0]
-    return PackedGraphs(
-        species=np.concatenate([part.species for part in parts]),
-        atom_splits=_splits(np.concatenate([np.diff(part.atom_splits) for part in parts])),
-        neighbors=np.concatenate([part.neighbors for part in parts]),
-        distances=np.concatenate([part.distances for part in parts]),
-        row_splits=_splits(np.concatenate([np.diff(part.row_splits) for part in parts])),
-        hops=np.concatenate([part.hops for part in parts]),
-        target_atoms=np.concatenate([part.target_atoms for part in parts]),
-        target_atom_splits=_splits(
-            np.concatenate([np.diff(part.target_atom_splits) for part in parts])
-        ),
-        target_splits=_splits(np.concatenate([np.diff(part.target_splits) for part in parts])),
-    )
+    # Array by array, each given up when it is copied: of many packs there are never two sets.
+    arrays = [dict(vars(part)) for part in parts]
+    if len(arrays) == 1:
+        return PackedGraphs(**arrays[0])
+
+    def together(name: str) -> NDArray[Any]:
+        own = [part.pop(name) for part in arrays]
+        if name.endswith("splits"):
+            return _splits(np.concatenate([np.diff(splits) for splits in own]))
+        return np.concatenate(own)
+
+    return PackedGraphs(**{name: together(name) for name in list(arrays[0])})
 
 
 def take_graphs(packed: PackedGraphs, frames: NDArray[np.int64]) -> PackedGraphs:
@@ -196,9 +198,9 @@ def _rows_of(
     splits: NDArray[np.int64], groups: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Row numbers owned by ``groups``, in order, and how many each owns."""
-    counts = np.diff(splits)[groups]
+    starts = splits[groups]
+    counts = splits[groups + 1] - starts
     ends = np.cumsum(counts)
-    starts = splits[:-1][groups]
     rows = np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(
         starts - (ends - counts), counts
     )

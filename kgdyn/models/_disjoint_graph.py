@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 
 __all__ = ["FlatGraph", "flat_graph", "flatten_graphs"]
@@ -51,54 +50,64 @@ def flatten_graphs(inputs: dict[str, Any], n_neighbors: int | None) -> FlatGraph
         M where every atom has as many neighbours (their uniform length is lost on the way
         through tf.data); None where they differ.
     """
-    ops = keras.ops
+    import tensorflow as tf
+
+    # TensorFlow's own gathers: those of keras.ops look for indices below 0, and here are none.
     species, neighbors, targets = inputs["species"], inputs["neighbors"], inputs["targets"]
-    first_atom = ops.cast(species.row_splits[:-1], "int32")
-    offset_of_atom = ops.take(first_atom, species.value_rowids(), axis=0)
-    flat_neighbors = ops.cast(neighbors.flat_values, "int32")
+    first_atom = tf.cast(species.row_splits[:-1], tf.int32)
+    frame_of_atom = _row_of_each(species)
+    flat_neighbors = tf.cast(neighbors.flat_values, tf.int32)
     flat_distances = inputs["distances"].flat_values
-    centers = None
+    flat_species = species.flat_values
+    centers = hops = place = None
     if n_neighbors is None:
-        centers = ops.cast(neighbors.values.value_rowids(), "int32")
-        flat_neighbors = flat_neighbors + ops.take(offset_of_atom, centers, axis=0)
+        centers = _row_of_each(neighbors.values)
+        flat_neighbors += tf.gather(first_atom, tf.gather(frame_of_atom, centers))
     else:
         shape = (-1, n_neighbors)
-        offset_of_row = offset_of_atom
+        frame_of_row = frame_of_atom
         if "hops" in inputs:  # not every atom has a row of neighbours
-            owners = neighbors.values.value_rowids()[::n_neighbors]
-            offset_of_row = ops.take(offset_of_atom, owners, axis=0)
-        flat_neighbors = ops.reshape(flat_neighbors, shape) + offset_of_row[:, None]
-        flat_distances = ops.reshape(flat_distances, shape)
-    hops = place = None
+            frame_of_row = tf.boolean_mask(frame_of_atom, neighbors.values.row_lengths() > 0)
+        flat_neighbors = tf.reshape(flat_neighbors, shape)
+        flat_neighbors += tf.gather(first_atom, frame_of_row)[:, None]
+        flat_distances = tf.reshape(flat_distances, shape)
     if "hops" in inputs:
         if n_neighbors is None:
             raise ValueError("hops: graphs with different numbers of neighbours cannot be cut down")
         hops, place, rows, order = _by_hop(inputs["hops"].flat_values, neighbors)
-        flat_neighbors = ops.take(place, ops.take(flat_neighbors, rows, axis=0), axis=0)
-        flat_distances = ops.take(flat_distances, rows, axis=0)
-        flat_species = ops.take(species.flat_values, order, axis=0)
-    else:
-        flat_species = species.flat_values
-    target_of_atom = targets.values.value_rowids()
-    frame_of_target = targets.value_rowids()
-    offset_of_target = ops.take(first_atom, frame_of_target, axis=0)
-    target_atoms = ops.cast(targets.flat_values, "int32") + ops.take(
-        offset_of_target, target_of_atom, axis=0
-    )
+        flat_neighbors = tf.gather(place, tf.gather(flat_neighbors, rows))
+        flat_distances = tf.gather(flat_distances, rows)
+        flat_species = tf.gather(flat_species, order)
+    target_of_atom, frame_of_target = _row_of_each(targets.values), _row_of_each(targets)
+    offset_of_target = tf.gather(first_atom, frame_of_target)
+    target_atoms = tf.cast(targets.flat_values, tf.int32)
+    target_atoms += tf.gather(offset_of_target, target_of_atom)
     if place is not None:
-        target_atoms = ops.take(place, target_atoms, axis=0)
+        target_atoms = tf.gather(place, target_atoms)
     return FlatGraph(
-        species=ops.cast(flat_species, "int32"),
+        species=tf.cast(flat_species, tf.int32),
         neighbors=flat_neighbors,
         distances=flat_distances,
         target_atoms=target_atoms,
-        target_of_atom=ops.cast(target_of_atom, "int32"),
-        n_targets=ops.shape(frame_of_target)[0],
+        target_of_atom=target_of_atom,
+        n_targets=tf.shape(frame_of_target)[0],
         centers=centers,
         hops=hops,
-        frame_of_target=ops.cast(frame_of_target, "int32"),
-        n_frames=ops.shape(first_atom)[0],
+        frame_of_target=frame_of_target,
+        n_frames=tf.shape(first_atom)[0],
     )
+
+
+def _row_of_each(ragged: Any) -> Any:
+    """The row of each value, int32: ``value_rowids`` in a third of its operations."""
+    import tensorflow as tf
+
+    # From a shape, which XLA knows, and not from the last of the splits, which it does not.
+    values, first = ragged.values, tf.cast(ragged.row_splits[1:-1], tf.int32)
+    n_values = values.nrows(tf.int32) if hasattr(values, "nrows") else tf.shape(values)[0]
+    # One where a row begins; several rows may begin at a place, and empty ones behind the end.
+    begins = tf.math.unsorted_segment_sum(tf.ones_like(first), first, n_values + 1)[:-1]
+    return tf.cumsum(begins)
 
 
 def _by_hop(hops: Any, neighbors: Any) -> tuple[Any, Any, Any, Any]:
@@ -109,14 +118,15 @@ def _by_hop(hops: Any, neighbors: Any) -> tuple[Any, Any, Any, Any]:
     hops (n_atoms,) ascending; place (n_atoms,) of each atom in the new order; rows (n_rows,) of
     the neighbour lists in the new order; order (n_atoms,), the atom at each new place.
     """
-    ops = keras.ops
-    order = ops.argsort(hops)
-    place = ops.cast(ops.argsort(order), "int32")
-    has_row = ops.cast(neighbors.values.row_lengths() > 0, "int32")
-    row_of_atom = ops.cumsum(has_row) - 1
+    import tensorflow as tf
+
+    order = tf.argsort(hops, stable=True)
+    place = tf.math.invert_permutation(order)
+    has_row = tf.cast(neighbors.values.row_lengths() > 0, tf.int32)
+    row_of_atom = tf.cumsum(has_row) - 1
     # Atoms with a list are nearer than those without: they come first.
-    rows = ops.take(row_of_atom, order[: ops.sum(has_row)], axis=0)
-    return ops.take(hops, order, axis=0), place, rows, order
+    rows = tf.gather(row_of_atom, order[: tf.reduce_sum(has_row)])
+    return tf.gather(hops, order), place, rows, order
 
 
 def flat_graph(graphs: Any, variable_neighbors: bool = False) -> FlatGraph:

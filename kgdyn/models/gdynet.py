@@ -209,9 +209,11 @@ class GDyNet(StateModel):
         n_neighbors = None if self.variable_neighbors else self.n_neighbors
         if "t" not in inputs:
             return self.call_flat(flatten_graphs(inputs, n_neighbors), training=training)
+        import tensorflow as tf
+
         # Both frames of all pairs in one pass.
         both = {
-            name: _concatenate_ragged(inputs["t"][name], inputs["lag"][name])
+            name: tf.concat([inputs["t"][name], inputs["lag"][name]], axis=0)
             for name in inputs["t"]
         }
         graph = flatten_graphs(both, n_neighbors)
@@ -305,9 +307,3 @@ class GDyNet(StateModel):
             "target_pools": list(self.target_pools),
             "n_outputs": self.n_outputs,
         }
-
-
-def _concatenate_ragged(first: Any, second: Any) -> Any:
-    import tensorflow as tf
-
-    return tf.concat([first, second], axis=0)

@@ -12,7 +12,7 @@ from kgdyn.graphs import PackedGraphs, take_graphs
 from kgdyn.training.graph_builder import GraphBuilder
 from kgdyn.training.pair_windows import pair_windows
 from kgdyn.training.position import Position
-from kgdyn.trajectories.lagged_pairs import as_trajectories, lagged_pairs
+from kgdyn.trajectories.lagged_pairs import LaggedPairs, as_trajectories, lagged_pairs
 from kgdyn.trajectories.trajectory import Trajectory
 
 __all__ = ["frames_dataset", "pairs_dataset", "to_ragged"]
@@ -34,12 +34,13 @@ def pairs_dataset(
     shuffle: bool = True,
     seed: int = 0,
     stride: int = 1,
-    cache: bool = False,
+    cache: bool | None = None,
     position: Position | None = None,
 ) -> Any:
     """Pairs of graphs a lag time apart, for ``model.fit`` and ``model.evaluate``.
 
-    Graphs are built on the fly in a background thread: no more than a few batches are held.
+    Graphs are built in a background thread; where they are many, on the fly, and no more than
+    a few batches are held.
 
     Parameters
     ----------
@@ -63,9 +64,10 @@ def pairs_dataset(
     seed : int
     stride : int
         Use each ``stride``-th pair only.
-    cache : bool
-        Build every frame's graph once and keep it in memory (13 times the size of the
-        coordinates). As a rule not worth it.
+    cache : bool, optional
+        Build each frame's graph once, before the first batch, and keep them in memory (for all
+        atoms of a frame 8 M + 8 bytes each); False builds them anew for each batch. If not given,
+        they are kept where all of them take less than 512 MiB.
     position : Position, optional
         Where each pass begins: its epoch gives the order, its first batches are left out. Read
         when a pass begins; without it passes count as epochs.
@@ -103,7 +105,13 @@ def pairs_dataset(
         raise ValueError(
             f"position must be within the {n_batches} batches of an epoch, received {position}"
         )
-    build = GraphBuilder(trajectories, n_neighbors, n_hops, cache)
+    build = GraphBuilder(
+        trajectories,
+        n_neighbors,
+        n_hops,
+        cache,
+        _frames_of(pairs, windows.pairs, len(trajectories)),
+    )
     epoch = 0
 
     def batches() -> Iterator[dict[str, Any]]:
@@ -114,15 +122,16 @@ def pairs_dataset(
         for start in range(now.batch * batch_size, len(order), batch_size):
             part = order[start : start + batch_size]
             which, first = pairs.trajectory[part], pairs.first[part]
-            graphs = build(np.concatenate([which, which]), np.concatenate([first, first + lagtime]))
-            half = len(part)
+            graphs, place = build.distinct(
+                np.concatenate([which, which]), np.concatenate([first, first + lagtime])
+            )
             yield {
-                "t": _flat(take_graphs(graphs, np.arange(half))),
-                "lag": _flat(take_graphs(graphs, np.arange(half, 2 * half))),
+                name: _flat(take_graphs(graphs, frames))
+                for name, frames in zip(("t", "lag"), np.split(place, 2), strict=True)
             }
 
     cut_down = n_hops is not None
-    spec = {"t": _flat_spec(n_neighbors), "lag": _flat_spec(n_neighbors)}
+    spec = {"t": _flat_spec(), "lag": _flat_spec()}
     return _dataset(
         batches,
         spec,
@@ -175,9 +184,7 @@ def frames_dataset(
 
     cut_down = n_hops is not None
     n_batches = -(-len(frame) // batch_size)
-    return _dataset(
-        batches, _flat_spec(n_neighbors), n_batches, lambda flat: (_ragged(flat, cut_down),)
-    )
+    return _dataset(batches, _flat_spec(), n_batches, lambda flat: (_ragged(flat, cut_down),))
 
 
 def to_ragged(graphs: PackedGraphs) -> dict[str, Any]:
@@ -187,6 +194,15 @@ def to_ragged(graphs: PackedGraphs) -> dict[str, Any]:
     cut_down = bool(graphs.hops.any())
     flat = {key: tf.convert_to_tensor(value) for key, value in _flat(graphs).items()}
     return _ragged(flat, cut_down)
+
+
+def _frames_of(
+    pairs: LaggedPairs, chosen: NDArray[np.int64], n_trajectories: int
+) -> list[NDArray[np.int64]]:
+    """Of each trajectory, the frames that the chosen pairs are made of, ascending."""
+    which, first = pairs.trajectory[chosen], pairs.first[chosen]
+    of_each = [first[which == number] for number in range(n_trajectories)]
+    return [np.union1d(frames, frames + pairs.lagtime) for frames in of_each]
 
 
 def _check_at_least_one(**values: int | None) -> None:
@@ -199,9 +215,9 @@ def _flat(graphs: PackedGraphs) -> dict[str, NDArray[Any]]:
     return {
         "species": graphs.species,
         "atom_splits": graphs.atom_splits,
-        "neighbors": graphs.neighbors,
-        "distances": graphs.distances,
-        "row_splits": graphs.row_splits,
+        "neighbors": graphs.neighbors.reshape(-1),
+        "distances": graphs.distances.reshape(-1),
+        "edge_splits": _edge_splits(graphs),
         "hops": graphs.hops,
         "target_atoms": graphs.target_atoms,
         "target_atom_splits": graphs.target_atom_splits,
@@ -209,15 +225,23 @@ def _flat(graphs: PackedGraphs) -> dict[str, NDArray[Any]]:
     }
 
 
-def _flat_spec(n_neighbors: int) -> dict[str, Any]:
+def _edge_splits(graphs: PackedGraphs) -> NDArray[np.int64]:
+    """Where the neighbours of each atom begin; the outermost atoms of a frame may have none."""
+    n_atoms, n_rows = np.diff(graphs.atom_splits), np.diff(graphs.row_splits)
+    slot = np.arange(graphs.atom_splits[-1]) - np.repeat(graphs.atom_splits[:-1], n_atoms)
+    has_row = slot < np.repeat(n_rows, n_atoms)
+    return np.concatenate([[0], np.cumsum(has_row * graphs.n_neighbors)])
+
+
+def _flat_spec() -> dict[str, Any]:
     import tensorflow as tf
 
     return {
         "species": tf.TensorSpec([None], tf.int32),
         "atom_splits": tf.TensorSpec([None], tf.int64),
-        "neighbors": tf.TensorSpec([None, n_neighbors], tf.int32),
-        "distances": tf.TensorSpec([None, n_neighbors], tf.float32),
-        "row_splits": tf.TensorSpec([None], tf.int64),
+        "neighbors": tf.TensorSpec([None], tf.int32),
+        "distances": tf.TensorSpec([None], tf.float32),
+        "edge_splits": tf.TensorSpec([None], tf.int64),
         "hops": tf.TensorSpec([None], tf.int32),
         "target_atoms": tf.TensorSpec([None], tf.int32),
         "target_atom_splits": tf.TensorSpec([None], tf.int64),
@@ -232,20 +256,10 @@ def _ragged(flat: dict[str, Any], cut_down: bool = False) -> dict[str, Any]:
     def rows(values: Any, splits: Any) -> Any:
         return tf.RaggedTensor.from_row_splits(values, splits, validate=False)
 
-    atom_splits = flat["atom_splits"]
-    n_neighbors = tf.shape(flat["neighbors"], tf.int64)[1]
-    if cut_down:
-        # The first atoms of each frame have M neighbours, the outermost have none.
-        counts = flat["row_splits"][1:] - flat["row_splits"][:-1]
-        whole = tf.ragged.range(atom_splits[1:] - atom_splits[:-1])
-        has_row = whole.flat_values < tf.gather(counts, whole.value_rowids())
-        lengths = tf.cast(has_row, tf.int64) * n_neighbors
-        edge_splits = tf.concat([[tf.zeros([], tf.int64)], tf.cumsum(lengths)], axis=0)
-    else:
-        edge_splits = tf.range(atom_splits[-1] + 1) * n_neighbors
+    atom_splits, edge_splits = flat["atom_splits"], flat["edge_splits"]
 
     def edges(values: Any) -> Any:
-        return rows(rows(tf.reshape(values, [-1]), edge_splits), atom_splits)
+        return rows(rows(values, edge_splits), atom_splits)
 
     inputs = {
         "species": rows(flat["species"], atom_splits),

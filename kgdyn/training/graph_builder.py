@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,11 +14,13 @@ from kgdyn.trajectories.trajectory import Trajectory
 
 __all__ = ["GraphBuilder"]
 
-_CACHED_FRAMES_AT_ONCE = 256
+_MOST_BYTES = 2**29  # that are held unasked
+_FRAMES_TO_MEASURE = 8
+_ATOMS_AT_ONCE = 2**17  # temporary arrays are several times the graphs
 
 
 class GraphBuilder:
-    """Build the graphs of a batch of frames, on the fly or from a cache.
+    """Build the graphs of a batch of frames, on the fly or once for all.
 
     Parameters
     ----------
@@ -26,8 +29,11 @@ class GraphBuilder:
         M.
     n_hops : int, optional
         Cut down to the targets' receptive field, see :func:`kgdyn.graphs.pack_graphs`.
-    cache : bool
-        Build all graphs when first asked, and keep them.
+    cache : bool, optional
+        Build the graphs of all ``frames`` when first asked, and keep them; if not given, where
+        they take less than 512 MiB.
+    frames : sequence of (n,) arrays of int, optional
+        Of each trajectory, the frames that will be asked for, if not all.
     """
 
     def __init__(
@@ -35,13 +41,18 @@ class GraphBuilder:
         trajectories: Sequence[Trajectory],
         n_neighbors: int,
         n_hops: int | None = None,
-        cache: bool = False,
+        cache: bool | None = False,
+        frames: Sequence[NDArray[np.int64]] | None = None,
     ) -> None:
         self.trajectories = tuple(trajectories)
         self.n_neighbors = n_neighbors
         self.n_hops = n_hops
-        self.cache = cache
-        self._cached: PackedGraphs | None = None
+        if frames is None:
+            frames = [np.arange(trajectory.n_frames) for trajectory in trajectories]
+        self.frames = tuple(frames)
+        self._keeps = cache  # None: not known yet
+        self._kept: tuple[PackedGraphs, list[NDArray[np.int64]]] | None = None
+        self._lock = threading.Lock()  # a dataset may be read by several iterators at once
 
     def __call__(self, which: NDArray[np.int32], frames: NDArray[np.int64]) -> PackedGraphs:
         """Graphs of frames ``frames[k]`` of trajectory ``which[k]``; both of shape (n,).
@@ -52,12 +63,30 @@ class GraphBuilder:
             Naming the file and frame that is not finite, or as
             :func:`kgdyn.graphs.batch_nearest_neighbors`.
         """
-        if self.cache:
-            counts = [trajectory.n_frames for trajectory in self.trajectories]
-            first = np.concatenate([[0], np.cumsum(counts)])
-            return take_graphs(self._all_graphs(), first[which] + frames)
-        packs: list[PackedGraphs] = []
+        return take_graphs(*self.distinct(which, frames))
+
+    def distinct(
+        self, which: NDArray[np.int32], frames: NDArray[np.int64]
+    ) -> tuple[PackedGraphs, NDArray[np.int64]]:
+        """Graphs that hold each frame once, and where in them each that was asked for is."""
+        with self._lock:
+            if self._keeps is None:
+                self._keeps = self._are_few()
+            if self._keeps and self._kept is None:
+                self._kept = self._all_graphs()
         place = np.empty(len(frames), np.int64)
+        if self._kept is not None:
+            graphs, places = self._kept
+            for number in np.unique(which):
+                here = which == number
+                place[here] = places[int(number)][frames[here]]
+            if (place < 0).any():
+                raise ValueError(
+                    f"frames must be of those that were told, received frame "
+                    f"{frames[np.argmin(place)]} of trajectory {which[np.argmin(place)]}"
+                )
+            return graphs, place
+        packs: list[PackedGraphs] = []
         n_built = 0
         for number in np.unique(which):
             here = np.flatnonzero(which == number)
@@ -65,18 +94,35 @@ class GraphBuilder:
             packs.append(self._build(self.trajectories[int(number)], distinct))
             place[here] = n_built + back
             n_built += len(distinct)
-        return take_graphs(concatenate_graphs(packs), place)
+        return concatenate_graphs(packs), place
 
-    def _all_graphs(self) -> PackedGraphs:
-        if self._cached is None:
-            packs = [
-                self._build(trajectory, np.arange(start, min(start + step, trajectory.n_frames)))
-                for trajectory in self.trajectories
-                for step in [max(1, _CACHED_FRAMES_AT_ONCE)]
-                for start in range(0, trajectory.n_frames, step)
-            ]
-            self._cached = concatenate_graphs(packs)
-        return self._cached
+    def _are_few(self) -> bool:
+        """Whether all graphs may be kept, as far as those of the first frames tell."""
+        total = 0
+        for trajectory, frames in zip(self.trajectories, self.frames, strict=True):
+            if len(frames):
+                enough = max(1, min(_FRAMES_TO_MEASURE, _ATOMS_AT_ONCE // trajectory.n_atoms))
+                first = self._build(trajectory, frames[:enough])
+                total += first.n_bytes * len(frames) // first.n_frames
+            if total > _MOST_BYTES:
+                return False
+        return True
+
+    def _all_graphs(self) -> tuple[PackedGraphs, list[NDArray[np.int64]]]:
+        """Graphs of all frames, and of each trajectory where in them each frame is, -1: nowhere."""
+        places, n_before = [], 0
+        for trajectory, frames in zip(self.trajectories, self.frames, strict=True):
+            place = np.full(trajectory.n_frames, -1, np.int64)
+            place[frames] = n_before + np.arange(len(frames))
+            places.append(place)
+            n_before += len(frames)
+        packs = (
+            self._build(trajectory, frames[start : start + at_once])
+            for trajectory, frames in zip(self.trajectories, self.frames, strict=True)
+            for at_once in [max(1, _ATOMS_AT_ONCE // trajectory.n_atoms)]
+            for start in range(0, len(frames), at_once)
+        )
+        return concatenate_graphs(packs), places
 
     def _build(self, trajectory: Trajectory, frames: NDArray[np.int64]) -> PackedGraphs:
         positions = np.asarray(trajectory.positions[frames])

@@ -64,8 +64,9 @@ class TrainingSettings:
         Compile with XLA what numba does not. Without the compiled convolutions (half precision,
         accelerators, ``variant="released"``) that is all, and compiles again for each new shape of
         a batch (seconds each): use it there where every batch has as many atoms and neighbours.
-    cache : bool
-        Keep all graphs in memory, see :func:`kgdyn.training.pairs_dataset`.
+    cache : bool, optional
+        Keep all graphs in memory, or none; if not given, those of a data set that take less than
+        512 MiB, see :func:`kgdyn.training.pairs_dataset`.
     checkpoint_every : float
         Seconds between checkpoints within an epoch; 0 writes one after each batch. There is one
         at the end of each epoch anyway.
@@ -97,7 +98,7 @@ class TrainingSettings:
     reversible: bool = False
     precision: str = "float32"
     xla: bool = False
-    cache: bool = False
+    cache: bool | None = None
     checkpoint_every: float = 120.0
     novelty: bool = True
 

@@ -93,7 +93,7 @@ def compare_speed(n_frames: int, rounds: int) -> None:
             }
             ways = {
                 "in memory": kgdyn.pairs_dataset(trajectory, cache=True, **options),
-                "on the fly": kgdyn.pairs_dataset(trajectory, **options),
+                "on the fly": kgdyn.pairs_dataset(trajectory, cache=False, **options),
             }
             model = new_model()
             seconds: dict[str, list[float]] = {name: [] for name in ways}

@@ -106,8 +106,8 @@ def test_defaults_survive_the_file(tmp_path: Path) -> None:
     config = complete_config(NEEDED)
     write_config(tmp_path / "config.toml", config)
     again = read_config(tmp_path / "config.toml")
-    # What is None has no line: the batch size, which follows from the data.
-    assert set(config["training"]) - set(again["training"]) == {"batch_size"}
+    # What is None has no line: these follow from the data.
+    assert set(config["training"]) - set(again["training"]) == {"batch_size", "cache"}
     again["data"]["trajectories"] = config["data"]["trajectories"]
     completed = complete_config(again)
     assert TrainingSettings(**completed["training"]) == TrainingSettings()

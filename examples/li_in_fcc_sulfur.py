@@ -33,9 +33,7 @@ def main() -> None:
     arguments = parser.parse_args()
     system = LiInFccSulfur(duration=2.0 if arguments.small else 60.0, seed=1)
 
-    topology, coordinates = (arguments.folder / f"li_fcc_s.{kind}" for kind in ("data", "dcd"))
-    if not coordinates.is_file():
-        simulate_li_fcc_s(system, arguments.folder)
+    topology, coordinates = simulate_li_fcc_s(system, arguments.folder)
     run = kgdyn.open_trajectory(
         coordinates,
         topology=topology,

@@ -154,16 +154,11 @@ def prepared(system: CoarsePolymerElectrolyte) -> Any:
 
 
 def trained_model(folder: Path, small: bool) -> Path:
-    """A model of a run of its own, unless FOLDER holds one."""
-    path = folder / "training" / "model.keras"
-    if path.is_file():
-        return path
+    """A model of a run of its own; what FOLDER holds of it already is not done again."""
     interval = 0.4 if small else FRAME_INTERVAL
     duration = 0.08 if small else NS_TO_TRAIN
     system = melt(small, duration=duration, frame_interval=interval, seed=1)
-    dump = folder / f"{system.name}.dump.gz"
-    if not dump.is_file():
-        simulate(system, folder)
+    _, dump = simulate(system, folder)
     run = kgdyn.open_trajectory(dump, elements=system.elements, targets="element Li")
     train, validation = kgdyn.split_by_time(run, [0.75, 0.25])
     lag = 4.0 if small else LAG
@@ -174,9 +169,9 @@ def trained_model(folder: Path, small: bool) -> Path:
         n_neighbors=20 if small else N_NEIGHBORS,
         lagtime=round(lag / interval),
         settings=TrainingSettings(epochs=1 if small else 10),
-        folder=path.parent,
+        folder=folder / "training",
     )
-    return path
+    return folder / "training" / "model.keras"
 
 
 def numbers(statistics: RunningKoopman, lagtime: int, until: str) -> dict[str, Any]:

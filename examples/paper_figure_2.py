@@ -129,9 +129,7 @@ def simulated(folder: Path, duration: float, temperature: float) -> kgdyn.Trajec
     system = LiInFccSulfur(
         amplitude=0.0020, damping=0.008, temperature=temperature, duration=duration, seed=1
     )
-    topology, coordinates = (folder / f"li_fcc_s.{kind}" for kind in ("data", "dcd"))
-    if not coordinates.is_file():
-        simulate_li_fcc_s(system, folder)
+    topology, coordinates = simulate_li_fcc_s(system, folder)
     return kgdyn.open_trajectory(
         coordinates,
         topology=topology,

@@ -144,19 +144,10 @@ def system_of(seed: int, given: argparse.Namespace) -> CoarsePolymerElectrolyte:
 
 def opened(system: CoarsePolymerElectrolyte, folder: Path) -> kgdyn.Trajectory:
     """The run: simulated before, or simulated now."""
-    dump = folder / f"{system.name}.dump.gz"
-    if not dump.is_file():
-        simulate(system, folder)
-    topology = folder / f"{system.name}.data"
-    run = kgdyn.open_trajectory(
+    topology, dump = simulate(system, folder)
+    return kgdyn.open_trajectory(
         dump, topology=topology, elements=system.elements, targets="element Li"
     )
-    if run.n_frames != system.n_frames + 1:
-        raise SystemExit(
-            f"{dump}: has {run.n_frames} frames, wanted are {system.n_frames + 1}: it is "
-            "a simulation of other settings, use another folder"
-        )
-    return run
 
 
 def beads(run: kgdyn.Trajectory) -> dict[str, NDArray[np.intp]]:

@@ -1,7 +1,7 @@
 """Crystal, melt and the interface between them, found in silicon without labels.
 
-Run it with ``python examples/silicon_interface.py FOLDER [--data FILE.npz] [--small]``. It
-simulates Stillinger-Weber silicon with LAMMPS (hours for the full size; ``--data`` takes a
+Run it with ``python examples/silicon_interface.py FOLDER [--data FILE] [--small]``. It
+simulates 6 ns of Stillinger-Weber silicon with LAMMPS (an hour on a free core; ``--data`` takes a
 trajectory that is there already), learns four states from the surroundings of atoms, and compares
 them with q3, the bond order that people use to tell crystal from melt. It leaves a figure, a table
 and a report. ``--small`` takes a minute and shows only that all of it works.
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -39,23 +40,25 @@ from kgdyn.training import TrainingSettings, best_restart, train_restarts
 N_STATES = 4
 N_NEIGHBORS = 20
 LAG = 50.0  # ps
-SOLID = (
-    -0.55
-)  # correlation of q3 with the four nearest, mean over some frames; the melt: about -0.3
+SOLID = -0.55  # q3's correlation with the four nearest, mean of five frames; melt: about -0.3
 SLABS = 24
+STEADY = 25.0  # ps: over which the place of the interface is a mean
 TRAINED = 0.6  # of the run; the rest is the test
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--data", type=Path, help="a gdynet .npz, as a simulation of its own")
+    parser.add_argument(
+        "--data", type=Path, help="a gdynet .npz, or a LAMMPS dump, instead of a simulation"
+    )
+    parser.add_argument("--duration", type=float, default=6.0, help="ns to simulate")
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--restarts", type=int, default=3)
     parser.add_argument("--small", action="store_true", help="a crystal of 96 atoms, 1 epoch")
     arguments = parser.parse_args()
     folder = arguments.folder
-    run = opened(arguments.data, folder, arguments.small)
+    run = opened(arguments.data, folder, arguments.small, arguments.duration)
     lagtime = max(1, round((1.0 if arguments.small else LAG) / run.frame_interval))
 
     first, test = (part[0] for part in kgdyn.split_by_time(run, [TRAINED, 1.0 - TRAINED]))
@@ -77,10 +80,11 @@ def main() -> None:
 
     chi = kgdyn.assign_states(model, test)
     states = chi.argmax(axis=2)
-    n_mean = max(1, round(5.0 / run.frame_interval))
-    everywhere = solid_by_q3(test, n_mean)
+    everywhere = solid_by_q3(test)
     solid = everywhere[:, test.targets.atoms]
-    found = compared(states, solid, in_bulk(test, everywhere, 5 * n_mean))
+    found = compared(
+        states, solid, in_bulk(test, everywhere, max(1, round(STEADY / run.frame_interval)))
+    )
     found["validation_scores"] = scores
     kinetics = validate_koopman(chi, lagtime=lagtime, frame_interval=run.frame_interval)
     inside = kinetics.ck.inside
@@ -91,7 +95,10 @@ def main() -> None:
 
     hard = one_hot(states, N_STATES)
     order = state_bond_order(test, hard, (3,), n_neighbors=4, lagtime=lagtime)
-    draw(test, chi, hard, order, kinetics, lagtime, folder / "silicon_interface")
+    profile = state_profile(
+        around_crystal(test, everywhere), hard, axis=2, n_slabs=SLABS, lagtime=lagtime
+    )
+    draw(test, chi, profile, order, kinetics, folder / "silicon_interface")
 
     best = best_restart(restarts)
     findings = study_states(
@@ -113,32 +120,26 @@ def main() -> None:
     print("report:", write_report(findings, record, folder / "report"))
 
 
-def opened(data: Path | None, folder: Path, small: bool) -> kgdyn.Trajectory:
+def opened(data: Path | None, folder: Path, small: bool, duration: float) -> kgdyn.Trajectory:
     """The trajectory: given, simulated before, or simulated now."""
-    if data is not None:
+    if data is not None and data.suffix == ".npz":
         return kgdyn.open_trajectory(data)
+    if data is not None:
+        return kgdyn.open_trajectory(data, elements=["Si"], targets="all")
     short = {"cells": (1, 1, 6), "melting_time": 2.0, "cooling_time": 2.0, "settling_time": 2.0}
     system = (
         SiliconInterface(duration=0.03, frame_interval=0.25, **short)
         if small
-        else SiliconInterface(duration=25.0, frame_interval=5.0)
+        else SiliconInterface(duration=duration, frame_interval=5.0)
     )
-    dump = folder / f"{system.name}.dump.gz"
-    if not dump.is_file():
-        simulate(system, folder)
-    run = kgdyn.open_trajectory(dump, elements=["Si"], targets="all")
-    if run.n_frames != system.n_frames + 1:
-        raise SystemExit(
-            f"{dump}: has {run.n_frames} frames, wanted are {system.n_frames + 1}: it is "
-            "a simulation of other settings, use another folder"
-        )
-    return run
+    _, dump = simulate(system, folder)
+    return kgdyn.open_trajectory(dump, elements=["Si"], targets="all")
 
 
-def solid_by_q3(run: kgdyn.Trajectory, n_mean: int) -> NDArray[np.bool_]:
-    """(n_frames, n_atoms): whether the mean of q3 over some frames is that of a crystal."""
+def solid_by_q3(run: kgdyn.Trajectory) -> NDArray[np.bool_]:
+    """(n_frames, n_atoms): whether the mean of q3 over five frames is that of a crystal."""
     order = bond_order(run, (3,), n_neighbors=4, atoms="all").of(3, "correlation")
-    result: NDArray[np.bool_] = uniform_filter1d(order, n_mean, axis=0) < SOLID
+    result: NDArray[np.bool_] = uniform_filter1d(order, 5, axis=0) < SOLID
     return result
 
 
@@ -162,6 +163,19 @@ def in_bulk(run: kgdyn.Trajectory, solid: NDArray[np.bool_], n_mean: int) -> NDA
     return result
 
 
+def around_crystal(run: kgdyn.Trajectory, solid: NDArray[np.bool_]) -> kgdyn.Trajectory:
+    """The same frames, each moved along z so that the crystal's middle is the cell's.
+
+    A crystal that melts on one side and grows on the other wanders through the cell.
+    """
+    length = run.cells[:, 2, 2]
+    turned = np.exp(2j * np.pi * run.positions[..., 2] / length[:, None])
+    middle = np.angle((turned * solid).sum(axis=1)) / (2.0 * np.pi) * length
+    positions = np.array(run.positions)
+    positions[..., 2] = (positions[..., 2] + (0.5 * length - middle)[:, None]) % length[:, None]
+    return replace(run, positions=positions, images=None)
+
+
 def compared(
     states: NDArray[np.int64], solid: NDArray[np.bool_], bulk: NDArray[np.bool_]
 ) -> dict[str, object]:
@@ -179,14 +193,15 @@ def compared(
     }
 
 
-def draw(run, chi, hard, order, kinetics, lagtime, stem) -> None:  # type: ignore[no-untyped-def]
+def draw(run, chi, profile, order, kinetics, stem) -> None:  # type: ignore[no-untyped-def]
     """One figure of six, after Fig. 3 of Xie et al. 2019."""
     figure = plt.figure(figsize=(15, 7.6), layout="constrained")
     upper, lower = figure.subfigures(2, 1)
     places, bonds, sequence = upper.subfigures(1, 3, width_ratios=[1.1, 1.0, 1.2])
     times, processes, steps = lower.subfigures(1, 3, width_ratios=[0.8, 1.5, 1.2])
-    profile = state_profile(run, hard, axis=2, n_slabs=SLABS, lagtime=lagtime)
-    plot_state_profile(profile, places.subplots())
+    axes = places.subplots()
+    plot_state_profile(profile, axes)
+    axes.set_xlabel("position along z, the crystal in the middle (angstrom)")
     plot_bond_order(order, [bonds.subplots()])
     plot_state_sequence(chi, run.frame_interval, sequence.subplots(), targets=range(0, 30))
     plot_implied_timescales(kinetics.timescales, times.subplots())

@@ -119,22 +119,14 @@ def opened(data: Path | None, folder: Path, small: bool) -> kgdyn.Trajectory:
     system = (
         WaterSlab(settling_time=1.0, duration=0.004, frame_interval=0.1) if small else WaterSlab()
     )
-    dump = folder / f"{system.name}.dump.gz"
-    if not dump.is_file():
-        simulate(system, folder)
-    run = kgdyn.open_trajectory(
+    topology, dump = simulate(system, folder)
+    return kgdyn.open_trajectory(
         dump,
-        topology=folder / f"{system.name}.data",  # which knows what is a molecule
+        topology=topology,  # which knows what is a molecule
         elements=system.elements,
         targets="element O",
         groupby="molecules",
     )
-    if run.n_frames != system.n_frames + 1:
-        raise SystemExit(
-            f"{dump}: has {run.n_frames} frames, wanted are {system.n_frames + 1}: it is "
-            "a simulation of other settings, use another folder"
-        )
-    return run
 
 
 def told(kinetics: KoopmanValidation) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -61,20 +60,17 @@ def demo(
 
 def _simulate(system: Any, output: Path) -> tuple[Path, Path]:
     """Run the simulation, or take the one that this folder holds already."""
-    from kgdyn.cli._files import write_json
     from kgdyn.integrations.lammps import simulate_li_fcc_s
 
     folder = output / "trajectory"
-    record, recipe = folder / "simulation.json", {**vars(system), "script": system.input_script()}
-    files = folder / "li_fcc_s.data", folder / "li_fcc_s.dcd"
-    if record.is_file() and all(file.is_file() for file in files):
-        if json.loads(record.read_text()) == recipe:
-            say(f"simulation: taking {files[1]}, which is complete")
-            return files
-        raise ValueError(f"{folder}: holds a simulation of other settings; choose another --output")
+    complete = folder / "li_fcc_s.dcd"
+    files: tuple[Path, Path]
+    if complete.is_file():
+        files = simulate_li_fcc_s(system, folder)
+        say(f"simulation: taking {complete}, which is complete")
+        return files
     with progress_bar("simulating") as report:
-        simulate_li_fcc_s(system, folder, progress=report)
-    write_json(record, recipe)
+        files = simulate_li_fcc_s(system, folder, progress=report)
     return files
 
 

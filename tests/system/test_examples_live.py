@@ -16,7 +16,7 @@ import pytest
 import kgdyn
 
 ROOT = Path(__file__).resolve().parents[2]
-pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.lammps]
+pytestmark = [pytest.mark.slow, pytest.mark.lammps]
 
 
 def started(name: str, *arguments: str | Path) -> str:
@@ -54,6 +54,7 @@ def test_live_states_are_those_of_the_dump(watched: Path) -> None:
     assert (watched / "monitor_polymer.png").stat().st_size > 10_000
 
 
+@pytest.mark.long
 def test_a_condition_ends_the_run(watched: Path, tmp_path: Path) -> None:
     model = watched / "training" / "model.keras"
     printed = started(
@@ -80,6 +81,7 @@ def test_a_film_of_water(new_lammps: Callable[..., Any], tmp_path: Path) -> None
         assert (tmp_path / path).stat().st_size > 10_000
 
 
+@pytest.mark.long
 def test_surfaces_are_found_in_a_film_of_others(
     shared_data: Callable[[str], Path], tmp_path: Path
 ) -> None:

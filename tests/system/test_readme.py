@@ -84,7 +84,6 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.long
 @pytest.mark.lammps
 def test_silicon_example_runs_in_small(new_lammps: Callable[..., Any], tmp_path: Path) -> None:
     done = run_example("silicon_interface", tmp_path, "--small")
@@ -107,7 +106,6 @@ def test_polymer_example_runs_in_small(new_lammps: Callable[..., Any], tmp_path:
 
 
 @pytest.mark.slow
-@pytest.mark.long
 def test_argyrodite_example_runs_in_small(
     shared_data: Callable[[str], Path], tmp_path: Path
 ) -> None:

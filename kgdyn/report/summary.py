@@ -146,8 +146,10 @@ def warnings_section(findings: Findings) -> Section | None:
     """What was doubtful, and what is not in the report; None if there is nothing."""
     items = []
     verdict = findings.verdict
-    if verdict is not None and not verdict.ok:
+    if verdict is not None and verdict.status == "missed":
         items.append(f"Missed processes: {verdict.words[0]}")
+    elif verdict is not None and not verdict.ok:
+        items.append(f"Training: {verdict.words[-1]}")  # that restarts disagree
     doubts = Counter((note.text, note.kind) for note in findings.notes)
     for text, kind in doubts:
         pieces = [n.piece for n in findings.notes if (n.text, n.kind) == (text, kind)]

@@ -40,6 +40,7 @@ def a_task(ways: Any, **changes: Any) -> Any:
         "frame_interval": 1.0,
         "lagtime": 1,
         "n_neighbors": 8,
+        "n_states": 2,
         "n_shown": 2,
         "threshold": 1.5,
         "learning_rate": 1e-3,

@@ -23,7 +23,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 MIB = 1024.0**2
-N_STATES = 2
 PATIENCE = 10  # epochs without a better score
 
 
@@ -35,6 +34,7 @@ class Task:
     frame_interval: float  # ps
     lagtime: int  # frames
     n_neighbors: int
+    n_states: int
     n_shown: int  # frames that train; the others validate
     threshold: float  # VAMP-2 score of the frames that validate
     learning_rate: float
@@ -153,7 +153,7 @@ def scipy_neighbors(
 
 
 def by_kgdyn(task: Task, clock: Clock) -> NDArray[np.float32]:
-    """As in the README: graphs are made while the model trains."""
+    """As in the README."""
     import keras
 
     import kgdyn
@@ -174,7 +174,7 @@ def by_kgdyn(task: Task, clock: Clock) -> NDArray[np.float32]:
     model.compile(
         keras.optimizers.Adam(task.learning_rate),
         loss=kgdyn.VAMP2Loss(),
-        metrics=[kgdyn.VAMP2Score(N_STATES)],
+        metrics=[kgdyn.VAMP2Score(task.n_states)],
     )
 
     class Follow(keras.callbacks.Callback):
@@ -197,7 +197,7 @@ def by_kgdyn(task: Task, clock: Clock) -> NDArray[np.float32]:
     clock.n_weights = int(sum(np.prod(weight.shape) for weight in model.trainable_weights))
     # No step of its own here: what the graphs of all frames cost, made once.
     frames = kgdyn.training.frames_dataset(
-        run, n_neighbors=task.n_neighbors, n_hops=model.n_convolutions, batch_size=task.batch_size
+        run, n_neighbors=task.n_neighbors, n_hops=model.n_convolutions, batch_size=64
     )
     clock.arrays = seconds_of(lambda: sum(1 for _ in frames))
     return np.asarray(chi)
@@ -210,7 +210,7 @@ def new_gdynet(task: Task, elements: Any) -> Any:
 
     keras.utils.set_random_seed(0)
     return kgdyn.GDyNet(
-        N_STATES, elements, task.n_neighbors, lagtime=task.lagtime, n_features=task.n_features
+        task.n_states, elements, task.n_neighbors, lagtime=task.lagtime, n_features=task.n_features
     )
 
 
@@ -254,7 +254,7 @@ def by_layout_2019(
             frames_of(*(array[k : k + 2 * task.batch_size] for array in arrays)).numpy()
             for k in range(start, len(arrays[0]), 2 * task.batch_size)
         ]
-        return np.concatenate(parts).reshape(-1, len(raw.targets), N_STATES)
+        return np.concatenate(parts).reshape(-1, len(raw.targets), task.n_states)
 
     class Follow(keras.callbacks.Callback):
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -299,7 +299,7 @@ def dense_network(task: Task, raw: Raw, batch_normalization: bool) -> Any:
     class DenseNetwork(Network2019):
         def call(self, inputs: Any, training: bool = False) -> Any:
             probabilities = self.states_of_frames(*inputs, training=training)
-            pairs = tf.reshape(probabilities, (2, -1, N_STATES))
+            pairs = tf.reshape(probabilities, (2, -1, task.n_states))
             return tf.transpose(pairs, (1, 0, 2))
 
         def states_of_frames(self, neighbors: Any, distances: Any, training: bool = False) -> Any:
@@ -339,13 +339,13 @@ def by_deeptime(task: Task, clock: Clock) -> NDArray[np.float32]:
     features /= shown.std(axis=(0, 1))
     clock.arrays = time.perf_counter() - begin
 
-    n_inputs = features.shape[-1]
-    n_graph_weights = weights_of_gdynet(task, len(set(raw.species.tolist())))
-    width = next(w for w in range(1, 10_000) if lobe_weights(n_inputs, w) >= n_graph_weights)
+    n_inputs, n_states = features.shape[-1], task.n_states
+    enough = weights_of_gdynet(task, len(set(raw.species.tolist())))
+    width = next(w for w in range(1, 10_000) if lobe_weights(n_inputs, w, n_states) >= enough)
     layers: list[Any] = []
     for size in (n_inputs, width, width):
         layers += [torch.nn.Linear(size, width), torch.nn.ELU()]
-    lobe = torch.nn.Sequential(*layers, torch.nn.Linear(width, N_STATES), torch.nn.Softmax(dim=-1))
+    lobe = torch.nn.Sequential(*layers, torch.nn.Linear(width, n_states), torch.nn.Softmax(dim=-1))
     estimator = VAMPNet(lobe, learning_rate=task.learning_rate)
 
     def pairs(frames: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -372,15 +372,15 @@ def by_deeptime(task: Task, clock: Clock) -> NDArray[np.float32]:
     return np.asarray(chi)
 
 
-def lobe_weights(n_inputs: int, width: int) -> int:
-    return n_inputs * width + 2 * width**2 + 3 * width + (width + 1) * N_STATES
+def lobe_weights(n_inputs: int, width: int, n_states: int) -> int:
+    return n_inputs * width + 2 * width**2 + 3 * width + (width + 1) * n_states
 
 
 def weights_of_gdynet(task: Task, n_elements: int, n_basis: int = 41) -> int:
     """Trainable weights of `kgdyn.GDyNet` with its usual depth, without importing it."""
     f = task.n_features
     convolution = (2 * f + n_basis + 1) * f + f + n_basis
-    return n_elements * f + 3 * convolution + (f + 1) * f + (f + 1) * N_STATES
+    return n_elements * f + 3 * convolution + (f + 1) * f + (f + 1) * task.n_states
 
 
 def features_of_targets(raw: Raw, kind: str, n_neighbors: int) -> NDArray[np.float32]:

@@ -30,6 +30,7 @@ class Validation:
     model: Any
     timescales: Any
     ck: Any
+    transitions: Any
     assigned: np.ndarray[Any, Any] | None
     true_model: Any
     true_timescales: Any
@@ -242,6 +243,8 @@ def _summary(result: Validation) -> dict[str, Any]:
         "ck_elements": ck.inside.size,
         "ck_largest_difference": ck.largest_difference,
         "ck_states_inside": int(ck.state_inside.sum()),
+        "transition_counts": result.transitions.counts,
+        "visitors": result.transitions.visitors,
     }
     if result.true_model is not None:
         matrix, shares = _over_all_states(result.true_model, model.n_states)

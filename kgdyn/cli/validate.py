@@ -218,12 +218,12 @@ def validate_states(
             frame_interval=frame_interval,
             estimator=cast(Any, estimator),
         )
-    result = Validation(model, times, ck, assigned, true_model, true_times)
+    result = Validation(model, times, ck, found.transitions, assigned, true_model, true_times)
     write_validation(result, output)
     print_table(result, console)
-    blur = crispness(probabilities).note
-    if blur:
-        console.print(blur, highlight=False)
+    for doubt in (crispness(probabilities).note, found.transitions.note):
+        if doubt:
+            console.print(doubt, highlight=False)
     if crosscheck:
         _crosscheck(probabilities, result, output)
     say(f"tables and figures: {output}")

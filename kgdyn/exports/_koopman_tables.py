@@ -12,6 +12,7 @@ from kgdyn.koopman import (
     ChapmanKolmogorovTest,
     ImpliedTimescales,
     KoopmanModel,
+    TransitionCounts,
     mean_first_passage_times,
     residence_times,
 )
@@ -89,8 +90,15 @@ def _ck_test(result: ChapmanKolmogorovTest) -> pd.DataFrame:
     return table.frame()
 
 
+def _transition_counts(result: TransitionCounts) -> pd.DataFrame:
+    states = numbered(len(result.counts))
+    table = Tidy().add("transitions", result.counts, {"from_state": states, "to_state": states})
+    return table.add("visitors", result.visitors, {"state": states}).frame()
+
+
 KOOPMAN_TABLES: dict[type, Any] = {
     ChapmanKolmogorovTest: _ck_test,
     ImpliedTimescales: _implied_timescales,
     KoopmanModel: _koopman_model,
+    TransitionCounts: _transition_counts,
 }

@@ -66,7 +66,7 @@ class Tidy:
 
         if values is None:
             return self
-        array = np.asarray(values)
+        array = np.asarray(values, dtype=np.float64)
         columns: dict[str, Any] = {"quantity": [quantity] * array.size}
         places = [place.ravel() for place in np.indices(array.shape)]
         for (name, labels), place in zip(axes.items(), places, strict=True):

@@ -32,6 +32,7 @@ from kgdyn.koopman.to_deeptime import (
     hard_assignments,
     transfer_operator_model,
 )
+from kgdyn.koopman.transition_counts import TransitionCounts, count_transitions
 from kgdyn.koopman.validation import KoopmanValidation, validate_koopman
 
 __all__ = [
@@ -50,10 +51,12 @@ __all__ = [
     "Resampling",
     "RunningKoopman",
     "SiteModel",
+    "TransitionCounts",
     "as_segments",
     "block_covariances",
     "ck_test",
     "correlation_time",
+    "count_transitions",
     "crispness",
     "crosscheck",
     "crosscheck_results",

@@ -9,15 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kgdyn.frames import readonly
+from kgdyn.koopman._memberships import as_shares, clear_states
 from kgdyn.koopman.covariances import as_segments
 
 __all__ = ["Crispness", "crispness"]
 
 Float = NDArray[np.float64]
 
-# A frame is clear where its largest membership is at least this: halfway from the border between
-# two states to the vertex.
-_CLEAR = 0.75
 # States of which a smaller share is clear overlap. Gaussians of one width, equally common and d
 # widths apart, mapped to their means: 0.97 at d = 8, 0.85 at 4, 0.78 at 3, 0.69 where there is one
 # (and a single frame tells the state in 100, 97.7, 93 and 50% of cases).
@@ -109,12 +107,10 @@ def crispness(state_probabilities: ArrayLike | Sequence[ArrayLike]) -> Crispness
     within = np.zeros((n_states, n_states))
     clear, counts = np.zeros(n_states), np.zeros(n_states)
     for segment in segments:
-        chi = np.clip(segment.reshape(-1, n_states), 0.0, 1.0)
-        chi = chi / chi.sum(axis=1, keepdims=True)
+        chi = as_shares(segment.reshape(-1, n_states))
         products += chi.T @ chi
-        assigned = chi.argmax(axis=1)
+        assigned, sure = clear_states(chi)
         counts += np.bincount(assigned, minlength=n_states)
-        sure = chi[np.arange(len(chi)), assigned] >= _CLEAR
         clear += np.bincount(assigned[sure], minlength=n_states)
         np.add.at(within, assigned, chi)
     n_frames = counts.sum()

@@ -13,6 +13,7 @@ from kgdyn.koopman.covariances import as_segments
 from kgdyn.koopman.implied_timescales import ImpliedTimescales, implied_timescales
 from kgdyn.koopman.koopman_model import KoopmanModel, estimate_koopman_model
 from kgdyn.koopman.reversible import Estimator
+from kgdyn.koopman.transition_counts import TransitionCounts, count_transitions
 
 __all__ = ["KoopmanValidation", "lagtime_ladder", "validate_koopman"]
 
@@ -21,11 +22,12 @@ _CK_STEPS = 5
 
 @dataclass(frozen=True)
 class KoopmanValidation:
-    """A Koopman model with its tests, all with intervals from the same blocks."""
+    """A Koopman model with its tests, all with intervals from the same blocks; and the events."""
 
     model: KoopmanModel
     timescales: ImpliedTimescales
     ck: ChapmanKolmogorovTest
+    transitions: TransitionCounts
 
 
 def lagtime_ladder(lagtime: int, shortest: int) -> list[int]:
@@ -90,4 +92,5 @@ def validate_koopman(
             resampling=resampling,
             estimator=estimator,
         ),
+        count_transitions(segments),
     )

@@ -122,15 +122,28 @@ def _times_table(findings: Findings) -> Table:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         residence = _bounds(residence_times(model), model.residence_times_interval)
+    events = findings.validation.transitions
     return Table(
-        "States: population, probability to be there still after the lag time, mean residence time",
-        ("state", "population", "K to itself", "residence time (ps)"),
+        "States: population, probability to be there still after the lag time, mean residence "
+        "time; how often targets entered and left them, and how many targets were ever there",
+        (
+            "state",
+            "population",
+            "K to itself",
+            "residence time (ps)",
+            "entered",
+            "left",
+            f"by targets (of {events.n_targets})",
+        ),
         tuple(
             (
                 f"state {i + 1}",
                 percent(*shares[i]),
                 bracketed(*stay[i]),
                 bracketed(*residence[i]),
+                f"{events.entered[i]:,}",
+                f"{events.left[i]:,}",
+                f"{events.visitors[i]:,}",
             )
             for i in range(model.n_states)
         ),

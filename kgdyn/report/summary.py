@@ -150,6 +150,8 @@ def warnings_section(findings: Findings) -> Section | None:
         items.append(f"Missed processes: {verdict.words[0]}")
     elif verdict is not None and not verdict.ok:
         items.append(f"Training: {verdict.words[-1]}")  # that restarts disagree
+    if findings.validation.transitions.note:
+        items.append(f"Few events: {findings.validation.transitions.note}")
     doubts = Counter((note.text, note.kind) for note in findings.notes)
     for text, kind in doubts:
         pieces = [n.piece for n in findings.notes if (n.text, n.kind) == (text, kind)]

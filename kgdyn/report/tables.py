@@ -19,6 +19,7 @@ def write_tables(findings: Findings, folder: Path) -> list[Path]:
         "koopman_model": validation.model,
         "timescales": validation.timescales,
         "ck_test": validation.ck,
+        "transitions": validation.transitions,
         "rdf": findings.rdf,
         "charge": findings.charge,
         "bond_order": findings.bond_order,

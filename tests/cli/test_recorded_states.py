@@ -11,7 +11,7 @@ import pytest
 from typer.testing import Result
 
 from kgdyn.frames import TargetGroups
-from kgdyn.koopman import RunningKoopman, estimate_koopman_model, one_hot
+from kgdyn.koopman import RunningKoopman, count_transitions, estimate_koopman_model, one_hot
 from kgdyn.live import LiveFrame, LiveStates, StatesFile, StreamInfo
 from kgdyn.toys import MarkovChain
 
@@ -54,6 +54,25 @@ def test_as_other_states_and_no_pair_spans_a_gap(
     expected = estimate_koopman_model([chi[:GAP], chi[GAP:]], lagtime=4, frame_interval=0.5)
     np.testing.assert_allclose(found["koopman_matrix"], expected.koopman_matrix, rtol=1e-12)
     assert found["lagtime_ps"] == 2.0
+    expected_counts = count_transitions([chi[:GAP], chi[GAP:]])
+    assert found["transition_counts"] == expected_counts.counts.tolist()
+    assert found["visitors"] == [3, 3]
+    assert "tell a rate" not in result.output
+
+
+@pytest.mark.filterwarnings("ignore:the data hold only")
+def test_few_events_are_said(kgdyn_command: Command, tmp_path: Path) -> None:
+    labels = np.zeros((200, 3), int)
+    labels[20:60, 1] = labels[80:150, 2] = 1
+    path = written(one_hot(labels, 2), tmp_path / "live.h5", 0.5)
+    result = kgdyn_command(
+        "validate", "--states", path, "--lagtime", 4, "--output", tmp_path / "v", "-q"
+    )
+    assert result.exit_code == 0, result.output
+    assert (
+        "state 2 (2 of 3 targets) was entered 2 times and left 2 times: fewer than 10 events "
+        "tell a rate to no better than a third"
+    ) in " ".join(result.output.split())
 
 
 def test_refusals(chi: np.ndarray, kgdyn_command: Command, tmp_path: Path) -> None:

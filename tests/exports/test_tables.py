@@ -17,6 +17,7 @@ from kgdyn.koopman import (
     KoopmanModel,
     Resampling,
     ck_test,
+    count_transitions,
     estimate_koopman_model,
     implied_timescales,
     one_hot,
@@ -144,6 +145,15 @@ def test_implied_timescales_and_ck_test(states: Any) -> None:
     assert len(table) == 6 * 3 * 4
     bare = to_dataframe(dataclasses.replace(test, difference_interval=None))
     assert "difference" not in set(bare.quantity)
+
+
+def test_transition_counts(states: Any) -> None:
+    found = count_transitions(states)
+    table = to_dataframe(found)
+    check(table, "transitions", "visitors")
+    assert one(table, "transitions", from_state=1, to_state=2).value == found.counts[0, 1]
+    assert one(table, "visitors", state=1).value == 6
+    assert len(table) == 4 + 2
 
 
 def test_structure(gas: Any, states: Any) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from kgdyn.baselines._restarts import Restarts
-from kgdyn.report import Findings
+from kgdyn.koopman import count_transitions, one_hot
+from kgdyn.report import Findings, kinetics
 from kgdyn.report.blocks import Text
 from kgdyn.report.summary import warnings_section
 
@@ -41,3 +43,16 @@ def test_the_verdict_warns_of_what_is_wrong(
     (text,) = section.blocks
     assert isinstance(text, Text)
     assert text.items == (expected,)
+
+
+def test_a_state_that_was_entered_once(findings: Findings) -> None:
+    once = count_transitions(one_hot(np.repeat([0, 1], 50), 2))
+    verdict = replace(findings.verdict, status="complete", restarts=None)  # type: ignore[type-var]
+    validation = replace(findings.validation, transitions=once)
+    section = warnings_section(replace(findings, verdict=verdict, validation=validation, notes=()))
+    assert section is not None
+    (text,) = section.blocks
+    assert isinstance(text, Text)
+    assert text.items == (f"Few events: {once.note}",)
+    table = kinetics._times_table(replace(findings, validation=validation))
+    assert [row[-3:] for row in table.rows] == [("0", "1", "1"), ("1", "0", "1")]

@@ -75,5 +75,17 @@ def plot_ck_test(result: ChapmanKolmogorovTest, axes: Any = None) -> Any:
                 ax.set_xlabel("time (ps)")
             if j == 0:
                 ax.set_ylabel("probability")
-    axes[0, -1].legend(frameon=False, fontsize="x-small", loc="best")
+    _legend(axes)
     return axes
+
+
+def _legend(axes: Any) -> None:
+    """Above all panels where the figure has no others: small panels have no place for it."""
+    figure, last = axes[0, -1].figure, axes[0, -1]
+    if set(figure.axes) == set(axes.flat) and figure.get_layout_engine() is not None:
+        handles, labels = last.get_legend_handles_labels()
+        figure.legend(
+            handles, labels, frameon=False, fontsize="x-small", loc="outside upper right", ncols=2
+        )
+    else:
+        last.legend(frameon=False, fontsize="x-small", loc="best")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -54,8 +56,24 @@ def test_labels_on_the_outside() -> None:
     assert all(ax.get_xlabel() == "time (ps)" for ax in axes[-1])
     assert all(ax.get_ylabel() == "probability" for ax in axes[:, 0])
     assert not any(ax.get_xlabel() for ax in axes[:-1].ravel())
-    legends = [ax.get_legend() for ax in axes.ravel()]
-    assert sum(legend is not None for legend in legends) == 1
+
+
+def test_one_legend_above_the_panels_or_where_there_is_place() -> None:
+    def legends(axes: Any) -> tuple[int, int]:
+        in_panels = [ax.get_legend() for ax in axes.ravel() if ax.get_legend() is not None]
+        return len(axes[0, 0].figure.legends), len(in_panels)
+
+    axes = plot_ck_test(made(3))
+    assert legends(axes) == (1, 0)
+    axes[0, 0].figure.canvas.draw()
+    (legend,) = axes[0, 0].figure.legends
+    assert legend.get_window_extent().y0 > axes[0, 0].title.get_window_extent().y1
+    widths = {round(ax.get_position().width, 3) for ax in axes.ravel()}
+    assert len(widths) == 1
+    _, more = plt.subplots(2, 3, layout="constrained")  # others have legends of their own
+    assert legends(plot_ck_test(made(2), more[:, :2])) == (0, 1)
+    _, more = plt.subplots(2, 2)  # nothing makes place above
+    assert legends(plot_ck_test(made(2), more)) == (0, 1)
 
 
 def test_estimates_outside_their_interval_do_not_crash() -> None:

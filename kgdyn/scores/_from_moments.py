@@ -15,8 +15,9 @@ METHODS = ("VAMP1", "VAMP2", "VAMPE")
 RELATIVE_RIDGE = 1e-10
 ABSOLUTE_FLOOR = 1.4e-14
 
-# Singular values below are rounding: VAMP-1 and its gradient fade out there.
-NO_SINGULAR_VALUE = 1e-6
+# Singular values below are rounding, which the ridge lets grow to 2e-6: VAMP-1 and its gradient
+# fade out there.
+NO_SINGULAR_VALUE = 1e-5
 
 
 def check_method(method: str) -> str:

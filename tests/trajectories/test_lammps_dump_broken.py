@@ -223,7 +223,7 @@ def test_memory_does_not_grow_with_the_file(
     monkeypatch.setattr("kgdyn.trajectories._dump_frames._PIECE", 4096)
     monkeypatch.setattr(lammps_dump, "_BYTES_AT_ONCE", 8192)
     peaks = []
-    for n_frames in (50, 100, 1000):  # the first warms up
+    for n_frames in (50, 500, 2500):  # the first warms up
         text = (frame_text(1) * n_frames).encode()
         source = LAMMPSDump(write(gzip.compress(text) if packed else text), elements=["Li", "S"])
         tracemalloc.start()
@@ -232,4 +232,4 @@ def test_memory_does_not_grow_with_the_file(
         tracemalloc.stop()
         assert n_read == n_frames
     # tracemalloc itself sees some bytes a chunk stay that are given back (caches of numpy).
-    assert peaks[2] - peaks[1] < 0.1 * 900 * len(frame_text(1))
+    assert peaks[2] - peaks[1] < 0.2 * 2000 * len(frame_text(1))

@@ -1,37 +1,27 @@
 """Attention over neighbours straight from distances, compiled for processors: the fast path.
 
 Several times as fast as the same mathematics in keras.ops, and in a small part of its memory:
-of what has the size of the edges times the features only the messages are kept in training. Only
-TensorFlow on a processor, in float32, outside of XLA; :mod:`kgdyn.layers._attend` is for all else,
-and the reference.
+nothing has the size of the edges times the features. Only TensorFlow on a processor, in float32,
+outside of XLA; :mod:`kgdyn.layers._attend` is for all else, and the reference.
 """
 
 from __future__ import annotations
 
 import itertools
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from kgdyn._threads import share, usable_cores
-from kgdyn.layers.radial_basis import RadialBasis
+from kgdyn.layers._radial_table import RadialTable
 
-__all__ = [
-    "MOST_FEATURES",
-    "Expansion",
-    "attend_compiled",
-    "compiled_attention_available",
-    "expand_distances",
-]
+__all__ = ["attend_compiled", "compiled_attention_available"]
 
-MOST_FEATURES = 1024
 # Below this many edges a thread costs more than it saves.
 _EDGES_WORTH_A_THREAD = 4096
-# Messages of one layer beyond this many bytes are computed again for the gradient.
-_MOST_BYTES_KEPT = 2**28
 # What TensorFlow takes over without a copy begins at a multiple of this.
 _ALIGNMENT = 64
 
@@ -52,65 +42,31 @@ def compiled_attention_available() -> bool:
     return {device.device_type for device in tf.config.list_logical_devices()} <= {"CPU"}
 
 
-class Expansion(NamedTuple):
-    """Distances in Gaussians, only those around each: about a quarter of the memory of all.
-
-    ``windows`` (n_rows, 9, M) float32, ``first`` (n_rows, M) int32.
-    """
-
-    windows: Any
-    first: Any
-
-    def of_first_rows(self, n_rows: Any) -> Expansion:
-        return Expansion(self.windows[:n_rows], self.first[:n_rows])
-
-
-def expand_distances(distances: Any, radial_basis: RadialBasis) -> Expansion:
-    """The Gaussians of a basis with equal spacing and width, (n_rows, M) distances in angstrom.
-
-    Nothing flows back to the distances.
-    """
-    import tensorflow as tf
-
-    n_basis, spacing = radial_basis.n_basis, radial_basis.spacing
-    windows, first = tf.numpy_function(
-        lambda given: _expand(given, spacing, n_basis),
-        [tf.cast(distances, tf.float32)],
-        [tf.float32, tf.int32],
-        stateful=False,
-    )
-    n_rows, n_neighbors = distances.shape
-    windows.set_shape((n_rows, None, n_neighbors))
-    first.set_shape((n_rows, n_neighbors))
-    return Expansion(windows, first)
-
-
 def attend_compiled(
     from_neighbor: Any,
     neighbor_logit: Any,
-    expansion: Expansion,
+    distances: Any,
+    radial_table: RadialTable,
     neighbors: Any,
     shifts: Any,
     kernel: Any,
     attention_kernel: Any,
     from_center: Any,
-    training: bool | None = None,
 ) -> Any:
     """sum_j alpha_ij relu(m_ij), m_ij = from_neighbor_j + from_center_i + u(d_ij) kernel.
 
     alpha_i is the softmax of neighbor_logit_j + shifts_ij + u(d_ij) attention_kernel over the
-    neighbours j, and u the expanded distances. Nothing flows back to these and the shifts.
+    neighbours j, and u the radial basis of the table. Nothing flows back to distances and shifts.
 
     Parameters
     ----------
     from_neighbor : (n_atoms, n_features), neighbor_logit : (n_atoms,)
-    expansion : Expansion
+    distances : (n_rows, M), angstrom
+    radial_table : RadialTable
     neighbors : (n_rows, M) int32, rows of ``from_neighbor``
     shifts : (n_rows, M) or None
     kernel : (n_basis, n_features), attention_kernel : (n_basis,)
     from_center : (n_rows, n_features)
-    training : bool
-        Keep the messages for the gradient, which is then faster.
 
     Returns
     -------
@@ -125,24 +81,24 @@ def attend_compiled(
 
     if shifts is None:
         shifts = tf.zeros(tf.shape(neighbors), tf.float32)
-    fixed = (*expansion, tf.cast(neighbors, tf.int32), tf.cast(shifts, tf.float32))
+    fixed = (
+        tf.cast(distances, tf.float32),
+        tf.constant(1.0 / radial_table.step, tf.float64),
+        tf.cast(neighbors, tf.int32),
+        tf.cast(shifts, tf.float32),
+    )
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
     def attended(*weighted: Any) -> Any:
-        result, *kept = tf.numpy_function(
-            lambda *arrays: _forward(*arrays, keep=bool(training)),
-            (*fixed, *weighted),
-            [tf.float32] * 3,
-            stateful=False,
-        )
+        result = tf.numpy_function(_forward, (*fixed, *weighted), tf.float32, stateful=False)
         result.set_shape(from_center.shape)
 
         def gradient(upstream: Any) -> Any:
             if isinstance(upstream, tf.IndexedSlices):  # only some rows were taken
-                rows, shape = upstream.indices[:, None], tf.shape(from_center)
-                upstream = tf.scatter_nd(tf.cast(rows, tf.int32), upstream.values, shape)
+                indices, shape = upstream.indices[:, None], tf.shape(from_center)
+                upstream = tf.scatter_nd(tf.cast(indices, tf.int32), upstream.values, shape)
             found = tf.numpy_function(
-                _backward, (*fixed, *weighted, *kept, upstream), [tf.float32] * 5, stateful=False
+                _backward, (*fixed, *weighted, upstream), [tf.float32] * 5, stateful=False
             )
             for part, of in zip(found, weighted, strict=True):
                 part.set_shape(of.shape)
@@ -150,26 +106,26 @@ def attend_compiled(
 
         return result, gradient
 
-    weighted = (from_neighbor, neighbor_logit, kernel, attention_kernel, from_center)
+    # The gradient of these products brings that of a table back to its kernel.
+    table = tf.matmul(radial_table.rows, _in_blocks(kernel))
+    attention_table = tf.linalg.matvec(radial_table.rows, attention_kernel)
+    weighted = (from_neighbor, neighbor_logit, table, attention_table, from_center)
     return attended(*map(tf.convert_to_tensor, weighted))
 
 
-def _expand(distances: Array, spacing: float, n_basis: int) -> tuple[Array, NDArray[np.int32]]:
-    from kgdyn.layers._compiled_kernels import WINDOW, expand
+def _in_blocks(kernel: Any) -> Any:
+    """(n_basis, n_features) in blocks of so many features: (n_blocks, n_basis, LANES)."""
+    import tensorflow as tf
 
-    n_rows, n_neighbors = distances.shape
-    windows = _empty((n_rows, WINDOW, n_neighbors))
-    first = _empty((n_rows, n_neighbors), np.int32)
-    parts = _parts(distances)
-    share(
-        len(parts),
-        [(expand, (part, distances, spacing, n_basis, windows, first)) for part in parts],
-    )
-    return windows, first
+    from kgdyn.layers._compiled_kernels import LANES
+
+    n_basis, n_features = kernel.shape
+    n_blocks = -(-n_features // LANES)
+    full = tf.pad(kernel, [[0, 0], [0, n_blocks * LANES - n_features]])
+    return tf.transpose(tf.reshape(full, (n_basis, n_blocks, LANES)), (1, 0, 2))
 
 
-def _forward(*arrays: NDArray[Any], keep: bool = False) -> tuple[Array, Array, Array]:
-    """The result, and messages and attention of all edges, which are empty where not kept."""
+def _forward(*arrays: NDArray[Any]) -> Array:
     from kgdyn.layers._compiled_kernels import attend_forward
 
     neighbors, from_neighbor, from_center = arrays[2], arrays[4], arrays[8]
@@ -178,40 +134,21 @@ def _forward(*arrays: NDArray[Any], keep: bool = False) -> tuple[Array, Array, A
             f"neighbors must be from 0 to {len(from_neighbor) - 1}, received {neighbors.min()} to "
             f"{neighbors.max()}"
         )
-    result, n_features = _empty(from_center.shape), from_center.shape[1]
-    keep &= neighbors.size * n_features * result.itemsize <= _MOST_BYTES_KEPT
-    n_kept = neighbors.size if keep else 0
-    messages, attention = _empty((n_kept * n_features,)), _empty((n_kept,))
+    result = _empty(from_center.shape)
     inputs, parts = _kernel_inputs(*arrays), _parts(neighbors)
-    share(
-        len(parts),
-        [
-            (
-                attend_forward,
-                (
-                    part,
-                    *inputs,
-                    result.reshape(-1),
-                    *_of_part(part, neighbors, messages, attention, n_features),
-                ),
-            )
-            for part in parts
-        ],
-    )
-    return result, messages, attention
+    share(len(parts), [(attend_forward, (part, *inputs, result.reshape(-1))) for part in parts])
+    return result
 
 
 def _backward(*arrays: NDArray[Any]) -> tuple[Array, ...]:
-    from kgdyn.layers._compiled_kernels import PITCH, REACH, attend_backward
+    from kgdyn.layers._compiled_kernels import attend_backward
 
-    *arrays_forward, messages, attention, upstream = arrays
-    neighbors, from_neighbor, kernel, from_center = arrays[2], arrays[4], arrays[6], arrays[8]
-    n_basis, n_features = kernel.shape
+    *arrays_forward, upstream = arrays
+    neighbors, weighted, from_center = arrays[2], arrays[4:8], arrays[8]
     inputs, parts = _kernel_inputs(*arrays_forward), _parts(neighbors)
     to_center = _empty(from_center.shape)
     # Sums of their own for each part, added up in order: the same result each time.
-    sizes = (from_neighbor.size, len(from_neighbor), (n_basis + 2 * REACH) * PITCH)
-    sums = [[np.zeros(n, np.float32) for n in (*sizes, n_basis + 2 * REACH)] for _ in parts]
+    sums = [[_zeros(array.shape) for array in weighted] for _ in parts]
     given = np.ascontiguousarray(upstream).reshape(-1)
     share(
         len(parts),
@@ -221,9 +158,8 @@ def _backward(*arrays: NDArray[Any]) -> tuple[Array, ...]:
                 (
                     part,
                     *inputs,
-                    *_of_part(part, neighbors, messages, attention, n_features),
                     given,
-                    *own,
+                    *(array.reshape(-1) for array in own),
                     to_center.reshape(-1),
                 ),
             )
@@ -233,30 +169,13 @@ def _backward(*arrays: NDArray[Any]) -> tuple[Array, ...]:
     for own in sums[1:]:
         for total, more in zip(sums[0], own, strict=True):
             total += more
-    to_neighbor, to_logit, to_kernel, to_attention = sums[0]
-    inside = slice(REACH, REACH + n_basis)
-    return (
-        to_neighbor.reshape(from_neighbor.shape),
-        to_logit,
-        np.ascontiguousarray(to_kernel.reshape(-1, PITCH)[inside, :n_features]),
-        to_attention[inside].copy(),
-        to_center,
-    )
+    return (*sums[0], to_center)
 
 
-def _of_part(
-    rows: tuple[int, int],
-    neighbors: NDArray[Any],
-    messages: Array,
-    attention: Array,
-    n_features: int,
-) -> tuple[Array, Array]:
-    """The messages and attention of some rows; place for those of one row if none are kept."""
-    n_neighbors = neighbors.shape[1]
-    if attention.size == 0:
-        return np.empty(n_neighbors * n_features, np.float32), np.empty(n_neighbors, np.float32)
-    edges = slice(rows[0] * n_neighbors, rows[1] * n_neighbors)
-    return messages[edges.start * n_features : edges.stop * n_features], attention[edges]
+def _zeros(shape: tuple[int, ...]) -> Array:
+    result: Array = _empty(shape)
+    result.fill(0.0)
+    return result
 
 
 def _empty(shape: tuple[int, ...], dtype: Any = np.float32) -> NDArray[Any]:
@@ -269,33 +188,26 @@ def _empty(shape: tuple[int, ...], dtype: Any = np.float32) -> NDArray[Any]:
 
 
 def _kernel_inputs(
-    windows: NDArray[Any],
-    first: NDArray[Any],
+    distances: NDArray[Any],
+    scale: NDArray[Any],
     neighbors: NDArray[Any],
     shifts: NDArray[Any],
     from_neighbor: NDArray[Any],
     logits: NDArray[Any],
-    kernel: NDArray[Any],
-    attention_kernel: NDArray[Any],
+    table: NDArray[Any],
+    attention_table: NDArray[Any],
     from_center: NDArray[Any],
 ) -> tuple[Any, ...]:
     """What both kernels take between their rows and their results."""
-    from kgdyn.layers._compiled_kernels import REACH
-
-    n_basis, n_features = kernel.shape
-    padded = np.zeros((n_basis + 2 * REACH, n_features), np.float32)
-    padded[REACH:-REACH] = kernel
-    padded_attention = np.zeros(n_basis + 2 * REACH, np.float32)
-    padded_attention[REACH:-REACH] = attention_kernel
     return (
         from_neighbor.reshape(-1),
         logits,
-        windows,
-        first,
+        distances,
+        float(scale),
         neighbors,
         shifts,
-        padded.reshape(-1),
-        padded_attention,
+        table.reshape(-1),
+        attention_table,
         from_center.reshape(-1),
     )
 

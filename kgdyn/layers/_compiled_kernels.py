@@ -1,13 +1,13 @@
-"""Numba kernels of attention over neighbours: expansion in Gaussians, messages, softmax and sum.
+"""Numba kernels of attention over neighbours: radial function, messages, softmax and sum.
 
-What the layers in keras.ops do in twenty passes over all edges is done here atom by atom. Of the
-Gaussians of a distance only those around it are touched: the others are below 2e-9. Messages and
-attention are kept for the gradient, or computed again where memory is short.
+What the layers in keras.ops do in twenty passes over all edges is done here atom by atom, from
+distances alone: nothing of the size of the edges is written to memory, and the gradient computes
+again what it needs. Moving messages to memory and back takes longer than making them.
 
 Written for the compiler's vector instructions: arrays are flat, the innermost loops run over
-features, and indices are unsigned, because numba otherwise asks of each whether it counts from the
-end. Rows of the kernel's gradient stand ``PITCH`` apart, a constant, so that the compiler sees that
-they do not overlap.
+features, indices are unsigned, because numba otherwise asks of each whether it counts from the
+end, and no two arrays overlap, which it is told. Tables stand in blocks of ``LANES`` features, so
+that the distance of their rows is a constant, and seen not to overlap either.
 
 Importing this file imports numba. The kernels release the GIL and check nothing.
 """
@@ -19,16 +19,24 @@ from typing import Any
 
 import numba
 import numpy as np
+from numba.core.compiler import Compiler
 
-__all__ = ["PITCH", "REACH", "WINDOW", "attend_backward", "attend_forward", "expand"]
+__all__ = ["LANES", "attend_backward", "attend_forward"]
 
-# Gaussians at each side of the nearest one; the next are at most exp(-4.5^2) = 1.6e-9.
-REACH = 4
-# More features than this have no place. No power of two: rows would share lines of the cache.
-PITCH = 1040
-WINDOW = 2 * REACH + 1
+LANES = 16
 
-_njit: Any = functools.partial(numba.njit, nogil=True, error_model="numpy", cache=True)
+
+class _DistinctArrays(Compiler):  # type: ignore[misc]
+    """Take the arrays that a function is given as distinct: without it each loop first asks."""
+
+    def define_pipelines(self) -> Any:
+        self.state.flags.noalias = True
+        return super().define_pipelines()  # type: ignore[no-untyped-call]
+
+
+_njit: Any = functools.partial(
+    numba.njit, nogil=True, error_model="numpy", cache=True, pipeline_class=_DistinctArrays
+)
 _exact: Any = functools.partial(_njit, fastmath={"contract"})
 _fast: Any = functools.partial(_njit, fastmath={"contract", "reassoc", "nsz", "arcp"})
 
@@ -40,12 +48,8 @@ _LN2_HIGH = _f(0.693145751953125)
 _LN2_LOW = _f(np.log(2.0) - 0.693145751953125)
 _T2, _T3, _T4, _T5, _T6, _T7 = (_f(1.0 / x) for x in (2, 6, 24, 120, 720, 5040))
 _LEAST = _f(-87.0)
-_DECAY_1, _DECAY_2, _DECAY_3, _DECAY_4 = (_f(np.exp(-float(k * k))) for k in (1, 2, 3, 4))
-_HALF, _ONE, _TWO, _ZERO = _f(0.5), _f(1.0), _f(2.0), _f(0.0)
-_PITCH = _u(PITCH)
-# At this many spacings from the last centre nothing is left of it.
-_FAR = 8.0
-_SMALLEST = _f(1e-30)
+_HALF, _ONE, _ZERO = _f(0.5), _f(1.0), _f(0.0)
+_LANES = _u(LANES)
 
 
 @_exact
@@ -60,51 +64,32 @@ def exponential(x: Any) -> Any:
 
 
 @_exact
-def _kept(value: Any) -> Any:
-    """Nothing below 1e-30: arithmetic on the smallest numbers takes a hundred times as long."""
-    return _ZERO if value < _SMALLEST else value
-
-
-@_exact
-def expand(rows: Any, distances: Any, spacing: Any, n_basis: Any, windows: Any, first: Any) -> None:
-    """Gaussians around each distance of the rows ``rows[0]`` to ``rows[1]``.
-
-    With t the distance from the nearest centre, exp(-(t - k s)^2 / s^2) is
-    exp(-t^2 / s^2) exp(2 t / s)^k exp(-k^2): two exponentials for all.
+def locate(row: Any, distances: Any, scale: Any, last: Any, shares: Any, first: Any) -> None:
+    """Where in a table the distances of one atom are.
 
     Parameters
     ----------
     distances : (n_rows, M) float32, angstrom
-    spacing : float64, angstrom, also the width of the Gaussians; n_basis : int
-    windows : (n_rows, WINDOW, M) float32, first : (n_rows, M) int32, to be filled
-        Gaussians ``first`` - REACH to ``first`` + REACH, nothing where there are none.
+    scale : float64, places per angstrom
+    last : float64, the last place but one
+    shares : (4 * M,), first : (M,), to be filled
+        Of each distance, how much of the value and slope at the place before it, and of those at
+        the next; and the row of the first of these four.
     """
-    n_neighbors, last = _u(distances.shape[1]), np.float64(n_basis - 1)
-    for row in range(_u(rows[0]), _u(rows[1])):
-        for m in range(n_neighbors):
-            scaled = np.float64(distances[row, m]) / spacing
-            # Beyond the last centre also what is not a number, which stays so in the result.
-            nearest = max(np.floor(scaled + 0.5), 0.0) if scaled < last else last
-            offset = _f(min(scaled - nearest, _FAR))
-            first[row, m] = np.int32(nearest)
-            windows[row, 0, m] = -offset * offset
-            windows[row, 1, m] = _TWO * offset
-        for m in range(n_neighbors):
-            windows[row, 0, m] = exponential(windows[row, 0, m])
-            windows[row, 1, m] = exponential(windows[row, 1, m])
-        for m in range(n_neighbors):
-            middle, up = windows[row, 0, m], windows[row, 1, m]
-            down = _ONE / up
-            up_2, down_2 = up * up, down * down
-            windows[row, 0, m] = _kept(middle * down_2 * down_2 * _DECAY_4)
-            windows[row, 1, m] = _kept(middle * down_2 * down * _DECAY_3)
-            windows[row, 2, m] = _kept(middle * down_2 * _DECAY_2)
-            windows[row, 3, m] = _kept(middle * down * _DECAY_1)
-            windows[row, 4, m] = middle
-            windows[row, 5, m] = _kept(middle * up * _DECAY_1)
-            windows[row, 6, m] = _kept(middle * up_2 * _DECAY_2)
-            windows[row, 7, m] = _kept(middle * up_2 * up * _DECAY_3)
-            windows[row, 8, m] = _kept(middle * up_2 * up_2 * _DECAY_4)
+    n_neighbors = _u(distances.shape[1])
+    for m in range(n_neighbors):
+        scaled = np.float64(distances[row, m]) * scale
+        # Beyond the end also what is not a number, which stays so in the result.
+        before = np.floor(scaled) if scaled < last else last
+        first[m] = np.int32(2.0 * before)
+        shares[m] = _f(min(scaled - before, 1.0))
+    for m in range(n_neighbors):
+        past = shares[m]
+        left = _ONE - past
+        shares[m] = (_ONE + past + past) * left * left
+        shares[m + n_neighbors] = past * left * left
+        shares[m + _u(2) * n_neighbors] = past * past * (_ONE + left + left)
+        shares[m + _u(3) * n_neighbors] = -past * past * left
 
 
 @_fast
@@ -112,56 +97,54 @@ def attend_row(
     row: Any,
     node_features: Any,
     node_logits: Any,
-    windows: Any,
-    first: Any,
+    distances: Any,
+    scale: Any,
     neighbors: Any,
     shifts: Any,
-    kernel: Any,
-    attention_kernel: Any,
+    table: Any,
+    attention_table: Any,
     centers: Any,
-    place: Any,
+    shares: Any,
+    first: Any,
     messages: Any,
     attention: Any,
 ) -> None:
-    """Messages (M, width) and attention (M,) of one atom, written to the ``place``-th places."""
-    n_neighbors = _u(neighbors.shape[1])
-    n_rows = _u(len(attention_kernel))
-    width = _u(len(kernel)) // n_rows
+    """Messages (M, width), attention (M,), and where distances are, of one atom."""
+    n_neighbors, block = _u(neighbors.shape[1]), _LANES * _u(len(attention_table))
+    width = _u(len(centers)) // _u(max(1, len(neighbors)))
+    locate(row, distances, scale, np.float64(len(attention_table) // 2 - 2), shares, first)
     largest = _f(-3e38)
-    start = place * n_neighbors
     for m in range(n_neighbors):
-        j, base = _u(neighbors[row, m]), _u(first[row, m])
-        g0, g1, g2 = windows[row, 0, m], windows[row, 1, m], windows[row, 2, m]
-        g3, g4, g5 = windows[row, 3, m], windows[row, 4, m], windows[row, 5, m]
-        g6, g7, g8 = windows[row, 6, m], windows[row, 7, m], windows[row, 8, m]
+        j, base = _u(neighbors[row, m]), _u(first[m])
+        s0, s1 = shares[m], shares[m + n_neighbors]
+        s2, s3 = shares[m + _u(2) * n_neighbors], shares[m + _u(3) * n_neighbors]
         logit = node_logits[j] + shifts[row, m]
-        for k in range(_u(WINDOW)):
-            logit += windows[row, k, m] * attention_kernel[base + k]
-        attention[start + m] = logit
+        logit += s0 * attention_table[base] + s1 * attention_table[base + _u(1)]
+        logit += s2 * attention_table[base + _u(2)] + s3 * attention_table[base + _u(3)]
+        attention[m] = logit
         largest = max(largest, logit)
-        node, center, out, at = j * width, row * width, (start + m) * width, base * width
-        for q in range(width):
-            messages[out + q] = max(
-                _ZERO,
-                node_features[node + q]
-                + centers[center + q]
-                + g0 * kernel[at + _u(0) * width + q]
-                + g1 * kernel[at + _u(1) * width + q]
-                + g2 * kernel[at + _u(2) * width + q]
-                + g3 * kernel[at + _u(3) * width + q]
-                + g4 * kernel[at + _u(4) * width + q]
-                + g5 * kernel[at + _u(5) * width + q]
-                + g6 * kernel[at + _u(6) * width + q]
-                + g7 * kernel[at + _u(7) * width + q]
-                + g8 * kernel[at + _u(8) * width + q],
-            )
+        done, at = _u(0), base * _LANES
+        while done < width:
+            node, center, out = j * width + done, row * width + done, m * width + done
+            for q in range(min(_LANES, width - done)):
+                messages[out + q] = max(
+                    _ZERO,
+                    node_features[node + q]
+                    + centers[center + q]
+                    + s0 * table[at + q]
+                    + s1 * table[at + _LANES + q]
+                    + s2 * table[at + _u(2 * LANES) + q]
+                    + s3 * table[at + _u(3 * LANES) + q],
+                )
+            done += _LANES
+            at += block
     for m in range(n_neighbors):
-        attention[start + m] = exponential(attention[start + m] - largest)
+        attention[m] = exponential(attention[m] - largest)
     total = _ZERO
     for m in range(n_neighbors):
-        total += attention[start + m]
+        total += attention[m]
     for m in range(n_neighbors):
-        attention[start + m] /= total
+        attention[m] /= total
 
 
 @_fast
@@ -169,16 +152,14 @@ def attend_forward(
     rows: Any,
     node_features: Any,
     node_logits: Any,
-    windows: Any,
-    first: Any,
+    distances: Any,
+    scale: Any,
     neighbors: Any,
     shifts: Any,
-    kernel: Any,
-    attention_kernel: Any,
+    table: Any,
+    attention_table: Any,
     centers: Any,
     result: Any,
-    messages: Any,
-    attention: Any,
 ) -> None:
     """sum_j alpha_ij relu(m_ij) of the atoms ``rows[0]`` to ``rows[1]``.
 
@@ -186,44 +167,43 @@ def attend_forward(
     ----------
     node_features, node_logits : (n_atoms * width,), (n_atoms,) float32
         Products of neighbours.
-    windows, first : (n_rows, WINDOW, M) float32, (n_rows, M) int32
-        As :func:`expand` makes them.
+    distances : (n_rows, M) float32, angstrom; scale : float64, places of the table per angstrom
     neighbors, shifts : (n_rows, M) int32, float32
         Rows of nodes; what is added to each logit.
-    kernel : (n * width,), attention_kernel : (n,), n = n_basis + 2 REACH, float32
-        Products of Gaussians, with ``REACH`` rows of zeros at both ends.
+    table, attention_table : (n_blocks * n * LANES,), (n,) float32
+        Value, slope, value, slope ... of the radial function at place after place; of features in
+        blocks, the last one filled up.
     centers : (n_rows * width,) float32
     result : (n_rows * width,), to be filled
-    messages, attention : (n * M * width,), (n * M,) float32, to be filled
-        With n the number of rows here, or 1: then they are not kept.
     """
     n_neighbors = _u(neighbors.shape[1])
     width = _u(len(centers)) // _u(max(1, len(neighbors)))
-    kept = _u(len(attention) > n_neighbors)
+    shares, first = np.empty(_u(4) * n_neighbors, np.float32), np.empty(n_neighbors, np.int32)
+    messages = np.empty(n_neighbors * width, np.float32)
+    attention = np.empty(n_neighbors, np.float32)
     for row in range(_u(rows[0]), _u(rows[1])):
-        place = kept * (row - _u(rows[0]))
         attend_row(
             row,
             node_features,
             node_logits,
-            windows,
-            first,
+            distances,
+            scale,
             neighbors,
             shifts,
-            kernel,
-            attention_kernel,
+            table,
+            attention_table,
             centers,
-            place,
+            shares,
+            first,
             messages,
             attention,
         )
         for q in range(width):
             result[row * width + q] = _ZERO
-        start = place * n_neighbors
         for m in range(n_neighbors):
-            weight, out = attention[start + m], (start + m) * width
+            weight = attention[m]
             for q in range(width):
-                result[row * width + q] += weight * messages[out + q]
+                result[row * width + q] += weight * messages[m * width + q]
 
 
 @_fast
@@ -231,87 +211,77 @@ def attend_backward(
     rows: Any,
     node_features: Any,
     node_logits: Any,
-    windows: Any,
-    first: Any,
+    distances: Any,
+    scale: Any,
     neighbors: Any,
     shifts: Any,
-    kernel: Any,
-    attention_kernel: Any,
+    table: Any,
+    attention_table: Any,
     centers: Any,
-    messages: Any,
-    attention: Any,
     upstream: Any,
     to_features: Any,
     to_logits: Any,
-    to_kernel: Any,
-    to_attention_kernel: Any,
+    to_table: Any,
+    to_attention_table: Any,
     to_centers: Any,
 ) -> None:
     """The gradient of :func:`attend_forward`: sets ``to_centers``, adds to the four before it.
 
-    ``messages`` and ``attention`` are those that it kept, or of one row, to be computed again.
-    ``upstream`` and ``to_centers`` are (n_rows * width,), ``to_kernel`` is (n * PITCH,); the others
-    have the shapes of what they are the gradients of.
+    ``upstream`` and ``to_centers`` are (n_rows * width,); the others have the shapes of what they
+    are the gradients of.
     """
-    n_neighbors = _u(neighbors.shape[1])
+    n_neighbors, block = _u(neighbors.shape[1]), _LANES * _u(len(attention_table))
     width = _u(len(centers)) // _u(max(1, len(neighbors)))
-    kept = len(attention) > n_neighbors
-    to_attention, to_message = np.empty(n_neighbors, np.float32), np.empty(width, np.float32)
+    shares, first = np.empty(_u(4) * n_neighbors, np.float32), np.empty(n_neighbors, np.int32)
+    messages = np.empty(n_neighbors * width, np.float32)
+    attention, to_attention = np.empty(n_neighbors, np.float32), np.empty(n_neighbors, np.float32)
     for row in range(_u(rows[0]), _u(rows[1])):
-        place = _u(kept) * (row - _u(rows[0]))
-        if not kept:
-            attend_row(
-                row,
-                node_features,
-                node_logits,
-                windows,
-                first,
-                neighbors,
-                shifts,
-                kernel,
-                attention_kernel,
-                centers,
-                place,
-                messages,
-                attention,
-            )
-        start = place * n_neighbors
+        attend_row(
+            row,
+            node_features,
+            node_logits,
+            distances,
+            scale,
+            neighbors,
+            shifts,
+            table,
+            attention_table,
+            centers,
+            shares,
+            first,
+            messages,
+            attention,
+        )
         mean = _ZERO
         for m in range(n_neighbors):
             product = _ZERO
             for q in range(width):
-                product += messages[(start + m) * width + q] * upstream[row * width + q]
+                product += messages[m * width + q] * upstream[row * width + q]
             to_attention[m] = product
-            mean += attention[start + m] * product
+            mean += attention[m] * product
         for q in range(width):
             to_centers[row * width + q] = _ZERO
         for m in range(n_neighbors):
-            j, base = _u(neighbors[row, m]), _u(first[row, m])
-            g0, g1, g2 = windows[row, 0, m], windows[row, 1, m], windows[row, 2, m]
-            g3, g4, g5 = windows[row, 3, m], windows[row, 4, m], windows[row, 5, m]
-            g6, g7, g8 = windows[row, 6, m], windows[row, 7, m], windows[row, 8, m]
-            weight = attention[start + m]
+            j, base = _u(neighbors[row, m]), _u(first[m])
+            s0, s1 = shares[m], shares[m + n_neighbors]
+            s2, s3 = shares[m + _u(2) * n_neighbors], shares[m + _u(3) * n_neighbors]
+            weight = attention[m]
             to_logit = weight * (to_attention[m] - mean)
             to_logits[j] += to_logit
-            for k in range(_u(WINDOW)):
-                to_attention_kernel[base + k] += windows[row, k, m] * to_logit
-            node, center, out, to = j * width, row * width, (start + m) * width, base * _PITCH
-            for q in range(width):
-                to_message[q] = (
-                    weight * upstream[center + q] if messages[out + q] > _ZERO else _ZERO
-                )
-            for q in range(width):
-                to_centers[center + q] += to_message[q]
-            for q in range(width):
-                to_features[node + q] += to_message[q]
-            for q in range(width):
-                value = to_message[q]
-                to_kernel[to + _u(0 * PITCH) + q] += g0 * value
-                to_kernel[to + _u(1 * PITCH) + q] += g1 * value
-                to_kernel[to + _u(2 * PITCH) + q] += g2 * value
-                to_kernel[to + _u(3 * PITCH) + q] += g3 * value
-                to_kernel[to + _u(4 * PITCH) + q] += g4 * value
-                to_kernel[to + _u(5 * PITCH) + q] += g5 * value
-                to_kernel[to + _u(6 * PITCH) + q] += g6 * value
-                to_kernel[to + _u(7 * PITCH) + q] += g7 * value
-                to_kernel[to + _u(8 * PITCH) + q] += g8 * value
+            to_attention_table[base] += s0 * to_logit
+            to_attention_table[base + _u(1)] += s1 * to_logit
+            to_attention_table[base + _u(2)] += s2 * to_logit
+            to_attention_table[base + _u(3)] += s3 * to_logit
+            done, at = _u(0), base * _LANES
+            while done < width:
+                node, center, out = j * width + done, row * width + done, m * width + done
+                for q in range(min(_LANES, width - done)):
+                    value = weight * upstream[center + q] if messages[out + q] > _ZERO else _ZERO
+                    to_centers[center + q] += value
+                    to_features[node + q] += value
+                    to_table[at + q] += s0 * value
+                    to_table[at + _LANES + q] += s1 * value
+                    to_table[at + _u(2 * LANES) + q] += s2 * value
+                    to_table[at + _u(3 * LANES) + q] += s3 * value
+                done += _LANES
+                at += block

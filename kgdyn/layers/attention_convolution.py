@@ -7,14 +7,9 @@ from typing import Any
 import keras
 
 from kgdyn.layers._attend import attend
-from kgdyn.layers._compiled_attention import (
-    MOST_FEATURES,
-    Expansion,
-    attend_compiled,
-    compiled_attention_available,
-)
+from kgdyn.layers._compiled_attention import attend_compiled, compiled_attention_available
+from kgdyn.layers._radial_table import RadialTable
 from kgdyn.layers._replicas import several_replicas
-from kgdyn.layers.radial_basis import RadialBasis
 
 __all__ = ["AttentionConvolution"]
 
@@ -150,32 +145,30 @@ class AttentionConvolution(keras.layers.Layer):
             reduced = self.reduced_norm(reduced, training=training)
         return self._updated(nodes, reduced)
 
-    def can_be_compiled(self, radial_basis: RadialBasis) -> bool:
+    def can_be_compiled(self) -> bool:
         """Whether `call_compiled` is possible here: TensorFlow on a processor, float32."""
         return (
             compiled_attention_available()
             and self.compute_dtype == "float32"
             and self.message_norm is None
-            and radial_basis.spacing == radial_basis.width
-            and self.center_kernel.shape[1] <= MOST_FEATURES
         )
 
     def call_compiled(
         self,
         nodes: Any,
         neighbors: Any,
-        expansion: Expansion,
+        distances: Any,
+        radial_table: RadialTable,
         log_envelope: Any = None,
-        training: bool | None = None,
     ) -> Any:
         """The same as `call`, compiled, several times as fast; not where XLA compiles.
 
         Args:
             nodes: `(n_atoms, n_features)`.
             neighbors: `(n_rows, M)` ints.
-            expansion: `Expansion` of the distances `(n_rows, M)`, in place of their basis.
+            distances: `(n_rows, M)` floats in angstrom, in place of their basis.
+            radial_table: Of their basis, as `radial_table` makes it.
             log_envelope: As in `call`.
-            training: Bool; keep what makes the gradient faster.
 
         Returns:
             `(n_rows, n_features)`.
@@ -187,13 +180,13 @@ class AttentionConvolution(keras.layers.Layer):
         reduced = attend_compiled(
             from_neighbor,
             logit,
-            expansion,
+            distances,
+            radial_table,
             neighbors,
             log_envelope,
             ops.convert_to_tensor(self.basis_kernel),
             ops.convert_to_tensor(self.basis_attention)[:, 0],
             self._from_center(nodes),
-            training=training,
         )
         return self._updated(nodes, self._scaled(reduced, neighbors))
 

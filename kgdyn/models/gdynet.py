@@ -17,7 +17,7 @@ from kgdyn.layers import (
     StateHead,
     TargetPooling,
 )
-from kgdyn.layers._compiled_attention import expand_distances
+from kgdyn.layers._radial_table import RadialTable, radial_table
 from kgdyn.models._disjoint_graph import FlatGraph, flatten_graphs
 from kgdyn.models._state_model import FORMAT_VERSION, StateModel, check_lag, needs_tensorflow
 from kgdyn.novelty import Novelty
@@ -226,11 +226,12 @@ class GDyNet(StateModel):
         """
         nodes = self.embedding(graph.species)
         compiled = graph.centers is None and self._has_compiled_convolutions()
-        edges: Any
+        edges, table = graph.distances, None
         if compiled:
-            edges = expand_distances(graph.distances, self.radial_basis)
+            rows, step = radial_table(self.radial_basis)
+            table = RadialTable(keras.ops.convert_to_tensor(rows), step)  # once for all layers
         else:
-            edges = self.radial_basis(graph.distances)
+            edges = self.radial_basis(edges)
         envelope = self._log_envelope(graph)
         for number, convolution in enumerate(self.convolutions, start=1):
             neighbors = graph.neighbors
@@ -239,13 +240,10 @@ class GDyNet(StateModel):
                 n_rows = keras.ops.sum(
                     keras.ops.cast(graph.hops <= self.n_convolutions - number, "int32")
                 )
-                neighbors = neighbors[:n_rows]
-                edges = edges.of_first_rows(n_rows) if compiled else edges[:n_rows]
+                neighbors, edges = neighbors[:n_rows], edges[:n_rows]
                 envelope = None if envelope is None else envelope[:n_rows]
-            if compiled:
-                nodes = convolution.call_compiled(
-                    nodes, neighbors, edges, envelope, training=training
-                )
+            if table is not None:
+                nodes = convolution.call_compiled(nodes, neighbors, edges, table, envelope)
                 continue
             nodes = convolution(
                 nodes,
@@ -269,7 +267,7 @@ class GDyNet(StateModel):
         return (
             self.compiled_convolution
             and not self.variable_neighbors
-            and self.convolutions[0].can_be_compiled(self.radial_basis)
+            and self.convolutions[0].can_be_compiled()
         )
 
     def _runs_outside_xla(self) -> bool:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from kgdyn.layers import AttentionConvolution, CutoffEnvelope, RadialBasis
 from kgdyn.layers import _compiled_attention as compiled
-from kgdyn.layers._compiled_attention import expand_distances
-from kgdyn.layers._compiled_kernels import REACH, WINDOW, exponential
+from kgdyn.layers._compiled_kernels import exponential, locate
+from kgdyn.layers._radial_table import radial_table
 
 Case = tuple[AttentionConvolution, RadialBasis, NDArray[np.float32], NDArray[np.int32], tf.Tensor]
 
@@ -41,14 +41,13 @@ def outputs_and_gradients(
     the_case: Case,
     use_compiled: bool,
     log_envelope: tf.Tensor | None = None,
-    training: bool = False,
 ) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
     layer, basis, distances, neighbors, nodes = the_case
     with tf.GradientTape() as tape:
         tape.watch(nodes)
         if use_compiled:
             result = layer.call_compiled(
-                nodes, neighbors, expand_distances(distances, basis), log_envelope, training
+                nodes, neighbors, distances, radial_table(basis), log_envelope
             )
         else:
             result = layer(nodes, neighbors, basis(distances), log_envelope=log_envelope)
@@ -71,41 +70,6 @@ def assert_same(the_case: Case, log_envelope: tf.Tensor | None = None) -> None:
 @pytest.mark.parametrize("n_features", [1, 3, 16, 40, 64])
 def test_equal_to_keras_ops_for_any_width(rng: np.random.Generator, n_features: int) -> None:
     assert_same(case(rng, n_features))
-
-
-@pytest.mark.parametrize("bound", [2**28, 0], ids=["kept", "too much to keep"])
-@pytest.mark.parametrize("n_atoms", [1, 40, 900])
-def test_messages_kept_in_training_change_no_bit(
-    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, n_atoms: int, bound: int
-) -> None:
-    """Also where a thread has one row only, and where two threads share the rows."""
-    monkeypatch.setattr(compiled, "_MOST_BYTES_KEPT", bound)
-    the_case = case(rng, n_atoms=n_atoms)
-    expected, gradients = outputs_and_gradients(the_case, True)
-    found, found_gradients = outputs_and_gradients(the_case, True, training=True)
-    np.testing.assert_array_equal(found, expected)
-    for one, other in zip(found_gradients, gradients, strict=True):
-        np.testing.assert_array_equal(one, other)
-
-
-def test_messages_are_kept_in_training_only(rng: np.random.Generator) -> None:
-    layer, basis, distances, neighbors, nodes = case(rng)
-    kept: list[int] = []
-    forward = compiled._forward
-
-    def watched(
-        *arrays: NDArray[np.float32], keep: bool = False
-    ) -> tuple[NDArray[np.float32], ...]:
-        found = forward(*arrays, keep=keep)
-        kept.append(found[1].size)
-        return found
-
-    expansion = expand_distances(distances, basis)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compiled, "_forward", watched)
-        layer.call_compiled(nodes, neighbors, expansion, training=False)
-        layer.call_compiled(nodes, neighbors, expansion, training=True)
-    assert kept == [0, neighbors.size * 16]
 
 
 @pytest.mark.parametrize("options", [{"reduction": "mean"}, {"final_relu": True}, {"n_rows": 17}])
@@ -142,7 +106,7 @@ def test_gradient_arrives_where_only_some_rows_are_taken(rng: np.random.Generato
     def taken(use_compiled: bool) -> NDArray[np.float32]:
         with tf.GradientTape() as tape:
             if use_compiled:
-                result = layer.call_compiled(nodes, neighbors, expand_distances(distances, basis))
+                result = layer.call_compiled(nodes, neighbors, distances, radial_table(basis))
             else:
                 result = layer(nodes, neighbors, basis(distances))
             total = tf.reduce_sum(tf.gather(result, [3, 5, 3]) ** 2)
@@ -154,15 +118,15 @@ def test_gradient_arrives_where_only_some_rows_are_taken(rng: np.random.Generato
 
 def test_no_rows_are_no_error(rng: np.random.Generator) -> None:
     layer, basis, _, _, nodes = case(rng)
-    expansion = expand_distances(np.zeros((0, 12), np.float32), basis)
-    empty = layer.call_compiled(nodes, np.zeros((0, 12), np.int32), expansion)
+    distances = np.zeros((0, 12), np.float32)
+    empty = layer.call_compiled(nodes, np.zeros((0, 12), np.int32), distances, radial_table(basis))
     assert empty.shape == (0, 16)
 
 
 def test_not_a_number_stays_in_its_row(rng: np.random.Generator) -> None:
     layer, basis, distances, neighbors, nodes = case(rng)
     distances[7, 3] = np.nan
-    result = layer.call_compiled(nodes, neighbors, expand_distances(distances, basis)).numpy()
+    result = layer.call_compiled(nodes, neighbors, distances, radial_table(basis)).numpy()
     assert np.isnan(result[7]).all()
     assert np.isfinite(np.delete(result, 7, axis=0)).all()
 
@@ -172,18 +136,34 @@ def test_a_neighbour_that_is_no_atom_is_refused(rng: np.random.Generator, wrong:
     layer, basis, distances, neighbors, nodes = case(rng)
     neighbors[2, 2] = wrong
     with pytest.raises(ValueError, match="neighbors must be from 0 to 39"):
-        layer.call_compiled(nodes, neighbors, expand_distances(distances, basis))
+        layer.call_compiled(nodes, neighbors, distances, radial_table(basis))
 
 
-def test_expansion_is_the_basis_around_each_distance(rng: np.random.Generator) -> None:
-    distances = np.append(rng.uniform(0.0, 10.0, 38), [0.0, 8.0]).astype(np.float32)[:, None]
-    basis = RadialBasis()
-    windows, first = (part.numpy() for part in expand_distances(distances, basis))
-    full = np.zeros((40, basis.n_basis + 2 * REACH))
-    for row in range(40):
-        full[row, first[row, 0] : first[row, 0] + WINDOW] = windows[row, :, 0]
-    exact = np.exp(-(((distances - 0.2 * np.arange(basis.n_basis)) / 0.2) ** 2))
-    np.testing.assert_allclose(full[:, REACH:-REACH], exact, rtol=0, atol=3e-7)
+@pytest.mark.parametrize("options", [{}, {"width": 0.3}, {"spacing": 0.25, "cutoff": 6.0}])
+def test_a_table_holds_the_basis(rng: np.random.Generator, options: dict[str, float]) -> None:
+    """At places, between them, at both ends and beyond."""
+    basis = RadialBasis(**options)
+    rows, step = radial_table(basis)
+    distances = np.concatenate([rng.uniform(0.0, 10.0, 500), step * np.arange(40), [8.0, 50.0]])
+    shares, first = np.empty(4 * len(distances), np.float32), np.empty(len(distances), np.int32)
+    given = distances.astype(np.float32)[None]
+    locate(0, given, 1.0 / step, len(rows) // 2 - 2.0, shares, first)
+    shares = shares.reshape(4, -1)
+    found = sum(shares[k, :, None] * rows[first + k] for k in range(4))
+    exact = np.exp(-(((given.T - basis.spacing * np.arange(basis.n_basis)) / basis.width) ** 2))
+    np.testing.assert_allclose(found, exact, rtol=0, atol=1e-6)
+    assert 0 <= first.min() <= first.max() == len(rows) - 4
+
+
+def test_a_table_is_made_once() -> None:
+    assert radial_table(RadialBasis()) is radial_table(RadialBasis())
+    assert radial_table(RadialBasis()) is not radial_table(RadialBasis(cutoff=6.0))
+
+
+@pytest.mark.parametrize("width", [0.1, 0.35])
+def test_equal_to_keras_ops_for_any_basis(rng: np.random.Generator, width: float) -> None:
+    layer, _, *others = case(rng)
+    assert_same((layer, RadialBasis(width=width), *others))  # type: ignore[arg-type]
 
 
 def test_exponential_is_exact_to_float32() -> None:
@@ -193,15 +173,11 @@ def test_exponential_is_exact_to_float32() -> None:
 
 
 def test_what_cannot_be_compiled_says_so(rng: np.random.Generator) -> None:
-    layer, basis, *_ = case(rng)
-    assert layer.can_be_compiled(basis)
-    assert not layer.can_be_compiled(RadialBasis(width=0.3))
-    wide = AttentionConvolution()
-    wide.build((None, compiled.MOST_FEATURES + 1), (None, 2), (None, 2, 41))
-    assert not wide.can_be_compiled(basis)
+    layer, *_ = case(rng)
+    assert layer.can_be_compiled()
     half = AttentionConvolution(dtype=keras.DTypePolicy("mixed_float16"))
     half.build((None, 4), (None, 2), (None, 2, 41))
-    assert not half.can_be_compiled(basis)
+    assert not half.can_be_compiled()
     normalized = AttentionConvolution(batch_normalization=True)
     normalized.build((None, 4), (None, 2), (None, 2, 41))
-    assert not normalized.can_be_compiled(basis)
+    assert not normalized.can_be_compiled()

@@ -121,8 +121,11 @@ def _in_blocks(kernel: Any) -> Any:
 
     n_basis, n_features = kernel.shape
     n_blocks = -(-n_features // LANES)
-    full = tf.pad(kernel, [[0, 0], [0, n_blocks * LANES - n_features]])
-    return tf.transpose(tf.reshape(full, (n_basis, n_blocks, LANES)), (1, 0, 2))
+    if n_blocks * LANES > n_features:
+        kernel = tf.pad(kernel, [[0, 0], [0, n_blocks * LANES - n_features]])
+    if n_blocks == 1:
+        return kernel[None]
+    return tf.transpose(tf.reshape(kernel, (n_basis, n_blocks, LANES)), (1, 0, 2))
 
 
 def _forward(*arrays: NDArray[Any]) -> Array:

@@ -52,7 +52,7 @@ class Tidy:
         Parameters
         ----------
         quantity : str
-        values : array
+        values : array of real numbers
             Nothing is added for None.
         axes : mapping from column to labels
             One a dimension of ``values``, in order.

@@ -27,7 +27,8 @@ class TransitionCounts:
     counts : (n_states, n_states) array of int
         From the state of the row to that of the column; the diagonal is 0.
     visitors : (n_states,) array of int
-        How many different targets were ever in each state.
+        How many different targets were ever in each state. A target of several segments, or of
+        several trajectories with the same number of targets, is one.
     n_targets : int
     """
 
@@ -63,6 +64,8 @@ class TransitionCounts:
             f"state {state + 1} ({self.visitors[state]} of {self.n_targets} targets) was "
             f"{_how_often('entered', self.entered[state])} and "
             f"{_how_often('left', self.left[state])}"
+            if self.visitors[state]
+            else f"no target was ever clearly in state {state + 1}"
             for state in np.flatnonzero(self.few)
         ]
         return (

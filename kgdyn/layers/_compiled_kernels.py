@@ -79,6 +79,8 @@ def locate(row: Any, distances: Any, scale: Any, last: Any, shares: Any, first: 
     n_neighbors = _u(distances.shape[1])
     for m in range(n_neighbors):
         scaled = np.float64(distances[row, m]) * scale
+        if scaled < 0.0:  # no distance, but no place outside of the table either
+            scaled = 0.0
         # Beyond the end also what is not a number, which stays so in the result.
         before = np.floor(scaled) if scaled < last else last
         first[m] = np.int32(2.0 * before)

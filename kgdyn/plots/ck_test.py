@@ -81,8 +81,11 @@ def plot_ck_test(result: ChapmanKolmogorovTest, axes: Any = None) -> Any:
 
 def _legend(axes: Any) -> None:
     """Above all panels where the figure has no others: small panels have no place for it."""
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
     figure, last = axes[0, -1].figure, axes[0, -1]
-    if set(figure.axes) == set(axes.flat) and figure.get_layout_engine() is not None:
+    makes_place = isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine)
+    if makes_place and set(figure.axes) == set(axes.flat):
         handles, labels = last.get_legend_handles_labels()
         figure.legend(
             handles, labels, frameon=False, fontsize="x-small", loc="outside upper right", ncols=2

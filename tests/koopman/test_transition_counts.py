@@ -67,6 +67,11 @@ def test_what_happened_once_is_said() -> None:
     assert "entered=[0, 1]" in repr(found)
 
 
+def test_a_state_that_is_never_clear() -> None:
+    found = count_transitions(np.full((50, 2, 3), 1.0 / 3.0))
+    assert found.note.startswith("no target was ever clearly in state 1; no target")
+
+
 @pytest.mark.parametrize(("n_events", "few"), [(9, True), (10, False)])
 def test_ten_events_are_enough(n_events: int, few: bool) -> None:
     found = count_transitions(one_hot(np.array([0, 1] * n_events + [0]), 2))

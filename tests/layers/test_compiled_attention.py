@@ -131,6 +131,20 @@ def test_not_a_number_stays_in_its_row(rng: np.random.Generator) -> None:
     assert np.isfinite(np.delete(result, 7, axis=0)).all()
 
 
+@pytest.mark.parametrize("wrong", [-1e-6, -0.3, -1e6, -np.inf])
+def test_what_is_no_distance_stays_inside_of_the_table(
+    rng: np.random.Generator, wrong: float
+) -> None:
+    the_case = case(rng)
+    the_case[2][7, 3] = 0.0
+    expected = outputs_and_gradients(the_case, True)
+    the_case[2][7, 3] = wrong
+    found = outputs_and_gradients(the_case, True)
+    np.testing.assert_array_equal(found[0], expected[0])
+    for one, other in zip(found[1], expected[1], strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize("wrong", [-1, 40])
 def test_a_neighbour_that_is_no_atom_is_refused(rng: np.random.Generator, wrong: int) -> None:
     layer, basis, distances, neighbors, nodes = case(rng)

@@ -72,8 +72,9 @@ def test_one_legend_above_the_panels_or_where_there_is_place() -> None:
     assert len(widths) == 1
     _, more = plt.subplots(2, 3, layout="constrained")  # others have legends of their own
     assert legends(plot_ck_test(made(2), more[:, :2])) == (0, 1)
-    _, more = plt.subplots(2, 2)  # nothing makes place above
-    assert legends(plot_ck_test(made(2), more)) == (0, 1)
+    for layout in (None, "tight"):  # nothing makes place above
+        _, more = plt.subplots(2, 2, layout=layout)
+        assert legends(plot_ck_test(made(2), more)) == (0, 1)
 
 
 def test_estimates_outside_their_interval_do_not_crash() -> None:

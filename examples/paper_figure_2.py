@@ -293,7 +293,7 @@ def draw(
             axis.set_minor_locator(NullLocator())
         times.suptitle(f"{letters[1]}  {name}: timescale", x=0.02, ha="left")
         panels = plot_ck_test(ck[name], steps.subplots(2, 2, sharex=True))
-        panels[0, 1].get_legend().remove()
+        steps.legends[0].remove()  # the title says it
         for ax in panels.flat:
             # Each on a scale of its own: moves between states are rare.
             ax.set(ylim=(None, None), xticks=[10, 20, 30, 40, 50])

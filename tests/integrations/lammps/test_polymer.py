@@ -65,6 +65,7 @@ def test_a_few_steps_of_training_then_live(
     assert sink.steps == [0, 5, 10, 15, 20]
     assert chi.shape == (5, 50, 2)
     assert np.ptp(chi[..., 0]) > 0.01
-    assert_allclose(sink.state_probabilities, chi, rtol=0, atol=1e-5)
+    # Positions of a trajectory are single precision: 4e-6 angstrom where they are unwrapped.
+    assert_allclose(sink.state_probabilities, chi, rtol=0, atol=5e-5)
     assert_array_equal(sink.info.targets.atoms, known.targets.atoms)
     assert sink.info.frame_interval == pytest.approx(0.005)
